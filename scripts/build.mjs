@@ -17,6 +17,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { honouredParameters } from './honoured.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, 'build');
@@ -57,11 +58,13 @@ const sourcesIn = (folder) =>
         .map((name) => join(folder, name))
     : [];
 
+/** Programs lie at the top of their folder; what they are made of, in folders below it. */
+const programsIn = (folder) => sourcesIn(folder).filter((path) => path.split('/').length === 2);
+
 /** A program has no extension and starts itself; daemons have no PATH, so node is named in full. */
 async function buildPrograms() {
-  const entries = [...sourcesIn('bin'), ...sourcesIn('libexec')];
-  await build({
-    ...common,
+  const entries = [...programsIn('bin'), ...programsIn('libexec')];
+  await bundle({
     minifySyntax: true,
     entryPoints: entries.map((path) => ({ in: path, out: path.replace(/\.ts$/, '') })),
     outdir: output,
@@ -69,9 +72,10 @@ async function buildPrograms() {
     banner: { js: `#!${process.execPath}\n${MODULE_ADDRESS}` },
   });
   for (const entry of entries) {
-    const bundle = join(output, entry.replace(/\.ts$/, '.cjs'));
-    chmodSync(bundle, 0o755);
-    link(basename(bundle), bundle.replace(/\.cjs$/, ''));
+    const program = join(output, entry.replace(/\.ts$/, '.cjs'));
+    if (!existsSync(program)) continue;
+    chmodSync(program, 0o755);
+    link(basename(program), program.replace(/\.cjs$/, ''));
   }
   for (const [alias, target] of Object.entries(ALIASES)) {
     if (existsSync(join(output, dirname(alias), `${target}.cjs`))) {
@@ -86,8 +90,7 @@ async function buildWorkers() {
     path.endsWith('.worker.ts'),
   );
   if (workers.length === 0) return;
-  await build({
-    ...common,
+  await bundle({
     entryPoints: workers.map((path) => ({ in: path, out: basename(path, '.ts') })),
     outdir: join(output, 'workers'),
     outExtension: { '.js': '.cjs' },
@@ -98,13 +101,25 @@ async function buildWorkers() {
 async function buildFolder(folder) {
   const entries = sourcesIn(folder);
   if (entries.length === 0) return;
-  await build({
-    ...common,
+  await bundle({
     entryPoints: entries.map((path) => ({ in: path, out: path.replace(/\.ts$/, '') })),
     outdir: output,
     outExtension: { '.js': '.cjs' },
     banner: { js: MODULE_ADDRESS },
   });
+}
+
+/** Bundles all entries at once; when one can't be, at least the others. */
+async function bundle(options) {
+  try {
+    await build({ ...common, ...options, logLevel: 'silent' });
+  } catch {
+    for (const entryPoint of options.entryPoints) {
+      await build({ ...common, ...options, entryPoints: [entryPoint] }).catch(() => {
+        process.exitCode = 1;
+      });
+    }
+  }
 }
 
 function link(target, path) {
@@ -114,6 +129,7 @@ function link(target, path) {
 
 mkdirSync(output, { recursive: true });
 writeFileSync(join(output, 'package.json'), '{ "type": "commonjs" }\n');
+writeFileSync(join(output, 'honoured.json'), `${JSON.stringify(honouredParameters(root))}\n`);
 await buildPrograms();
 await buildWorkers();
 await buildFolder('bench');

@@ -1,0 +1,3 @@
+import { runPostfix } from './postfix/command.ts';
+
+runPostfix(process.argv.slice(2));

@@ -1,0 +1,47 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import type { Configuration } from '../../lib/config/configuration.ts';
+import type { Log } from '../../lib/log/log.ts';
+
+/** What each verb of postfix(1) works with. */
+export interface Administration {
+  readonly configuration: Configuration;
+  readonly log: Log;
+  readonly verbose: number;
+}
+
+/** A program of the mail system itself. */
+export function daemonPath({ configuration }: Administration, name: string): string {
+  return `${configuration.get('daemon_directory')}/${name}`;
+}
+
+/** A command of the mail system. */
+export function commandPath({ configuration }: Administration, name: string): string {
+  return `${configuration.get('command_directory')}/${name}`;
+}
+
+/** Whether a master holds the lock of this instance; asked of master itself, as Postfix does. */
+export function isRunning(administration: Administration): boolean {
+  const master = daemonPath(administration, 'master');
+  const { status, error } = spawnSync(master, ['-t'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: environmentOf(administration),
+  });
+  if (error) throw new Error(`cannot run ${master}: ${error.message}`, { cause: error });
+  return status === 1;
+}
+
+/** The pid of the running master. */
+export function masterPid({ configuration }: Administration): number {
+  const path = configuration.queuePath('pid/master.pid');
+  const pid = Number(readFileSync(path, 'latin1').split('\n')[0]?.trim());
+  if (!Number.isInteger(pid) || pid <= 1) throw new Error(`${path}: not a process id`);
+  return pid;
+}
+
+/** The environment for programs that we start. */
+export function environmentOf({ configuration }: Administration): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = { ...process.env, MAIL_CONFIG: configuration.directory };
+  delete environment.NODE_EXTRA_CA_CERTS;
+  return environment;
+}

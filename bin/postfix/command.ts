@@ -1,0 +1,107 @@
+/**
+ * postfix(1): starts, stops and checks the mail system.
+ *
+ * Real Postfix hands over to a shell script, `postfix-script`; here the verbs are functions, and
+ * the log lines still carry that script's name, because log readers look for it.
+ */
+import { statSync } from 'node:fs';
+import { chdir } from 'node:process';
+import { type Configuration, loadConfiguration } from '../../lib/config/configuration.ts';
+import { FatalError } from '../../lib/log/fatal.ts';
+import { openLog } from '../../lib/log/log.ts';
+import { parseOptions } from '../options/options.ts';
+import { abort, flush, reload, start, startForeground, status, stop } from './actions.ts';
+import type { Administration } from './administration.ts';
+import { check } from './check.ts';
+
+const USAGE = 'postfix [-c config_dir] [-Dv] command';
+/** What Postfix offers and this project does not have yet: refused by name. */
+const NOT_BUILT = new Set([
+  'drain',
+  'logrotate',
+  'quick-start',
+  'quick-stop',
+  'set-permissions',
+  'tls',
+  'upgrade-configuration',
+]);
+
+type Verb = (administration: Administration) => Promise<number> | number;
+
+const VERBS: Readonly<Record<string, Verb>> = {
+  start,
+  'start-fg': startForeground,
+  stop,
+  abort,
+  reload,
+  flush,
+  status,
+  check,
+};
+
+/** Runs the command; the process ends with its exit status. */
+export function runPostfix(argv: readonly string[]): void {
+  run(argv).then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      process.stderr.write(`postfix: fatal: ${(error as Error).message}\n`);
+      process.exit(1);
+    },
+  );
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const options = parseOptions(argv, { flags: 'c:Dv', usage: USAGE });
+  if (options.has('D')) {
+    throw new FatalError('option -D (debugger_command) is not built in Posthaste');
+  }
+  const [verb, ...rest] = options.operands;
+  const directory = options.value('c');
+  const verbose = options.count('v');
+  if (verb === undefined || rest.length > 0) throw new FatalError(`usage: ${USAGE}`);
+  if (directory !== undefined && !directory.startsWith('/')) {
+    throw new FatalError(`-c requires absolute pathname: ${directory}`);
+  }
+  if (directory !== undefined) process.env.MAIL_CONFIG = directory;
+  const configuration = loadConfiguration({ directory, processName: 'postfix' });
+  refuseStrangers(configuration);
+  const log = openLog({ program: 'postfix-script', configuration, to: 'both' });
+  const action = VERBS[verb];
+  if (action === undefined) {
+    log.fatal(
+      NOT_BUILT.has(verb)
+        ? `command '${verb}' is not built in Posthaste`
+        : `unknown command: '${verb}'. Usage: postfix start (or stop, reload, abort, flush, check, status, set-permissions, upgrade-configuration, logrotate)`,
+    );
+    log.flush();
+    return 1;
+  }
+  chdir('/');
+  try {
+    return await action({ configuration, log, verbose });
+  } catch (error) {
+    log.fatal((error as Error).message);
+    return 1;
+  } finally {
+    log.flush();
+  }
+}
+
+/**
+ * The system's own mail is root's business. A private instance belongs to whoever owns its
+ * queue: that user may run it, as that user.
+ */
+function refuseStrangers(configuration: Configuration): void {
+  const uid = process.getuid?.();
+  if (uid === 0 || ownsQueue(configuration, uid)) return;
+  process.stderr.write(
+    'postfix: error: to submit mail, use the Postfix sendmail command\n' +
+      `postfix: error: ${configuration.get('queue_directory')} does not belong to you (uid ${uid})\n`,
+  );
+  throw new FatalError('the postfix command is reserved for the superuser');
+}
+
+function ownsQueue(configuration: Configuration, uid: number | undefined): boolean {
+  const stat = statSync(configuration.get('queue_directory'), { throwIfNoEntry: false });
+  return stat !== undefined && stat.uid === uid;
+}

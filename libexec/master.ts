@@ -1,0 +1,3 @@
+import { runMaster } from '../master/master.ts';
+
+runMaster(process.argv.slice(2));

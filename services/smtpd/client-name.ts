@@ -1,0 +1,32 @@
+import type { Resolver } from '../../lib/dns/resolver.ts';
+
+/** Who a client is, as far as the DNS tells. */
+export interface ClientName {
+  /** Its verified name: the address leads to the name, and the name back to the address. */
+  readonly name: string;
+  /** What the address leads to, verified or not. */
+  readonly reverseName: string;
+  /** Why the name could not be verified; for the log. */
+  readonly warning?: string;
+}
+
+export const UNKNOWN = 'unknown';
+
+/** Looks a client's name up. Never throws: who can't be named is `unknown`. */
+export async function lookupClientName(address: string, resolver: Resolver): Promise<ClientName> {
+  const reverse = await resolver.lookupNativeName(address);
+  const name = reverse.status === 'found' ? reverse.records[0] : undefined;
+  if (name === undefined) return { name: UNKNOWN, reverseName: UNKNOWN };
+  const forward = await resolver.lookupNative(name, [address.includes(':') ? 6 : 4]);
+  const addresses = forward.status === 'found' ? forward.records : [];
+  if (addresses.some((record) => record.address === address)) return { name, reverseName: name };
+  const why = {
+    'not-found': ': Name or service not known',
+    again: ': Temporary failure in name resolution',
+  }[forward.status as 'again'];
+  return {
+    name: UNKNOWN,
+    reverseName: name,
+    warning: `hostname ${name} does not resolve to address ${address}${why ?? ''}`,
+  };
+}

@@ -1,0 +1,43 @@
+import type { CommandCount } from '../../lib/log/event.ts';
+
+/** The order of the line that ends a session. logs.md 2.2.1. */
+const ORDER = [
+  'helo',
+  'ehlo',
+  'xclient',
+  'xforward',
+  'starttls',
+  'auth',
+  'mail',
+  'rcpt',
+  'data',
+  'bdat',
+  'rset',
+  'noop',
+  'vrfy',
+  'etrn',
+  'quit',
+  'unknown',
+] as const;
+
+export type CountedCommand = (typeof ORDER)[number];
+
+/** How often a client used each command, and how often that went well. */
+export class CommandCounts {
+  readonly #counts = new Map<string, { ok: number; total: number }>();
+
+  add(command: CountedCommand, ok: boolean): void {
+    const count = this.#counts.get(command) ?? { ok: 0, total: 0 };
+    count.total += 1;
+    if (ok) count.ok += 1;
+    this.#counts.set(command, count);
+  }
+
+  /** Those that were used, in the order of the log line. */
+  list(): CommandCount[] {
+    return ORDER.flatMap((command) => {
+      const count = this.#counts.get(command);
+      return count === undefined ? [] : [{ command, ...count }];
+    });
+  }
+}

@@ -1,0 +1,124 @@
+/** From DATA to the reply that says what became of the message. */
+
+import { CLEANUP_STATUS, type CleanupMessage } from '../../lib/clients/cleanup.ts';
+import { now } from '../../lib/clock/clock.ts';
+import { ContentReader } from './content-reader.ts';
+import { formatContentEnd, formatContentStart } from './envelope.ts';
+import { formatReceived } from './received.ts';
+import type { Answer, Session } from './session.ts';
+import type { Transaction } from './transaction.ts';
+
+/** Tells cleanup that content follows, with our Received header before it. */
+export async function openContent(
+  session: Session,
+  transaction: Transaction,
+  message: CleanupMessage,
+): Promise<ContentReader> {
+  const { smtpd, client, helo } = session;
+  const { parameters } = smtpd;
+  const utf8 = transaction.smtputf8 ? 'UTF8' : '';
+  const [only] = transaction.recipients;
+  const headers = formatReceived({
+    clientName: client.name,
+    clientAddress: client.address,
+    helo,
+    hostname: parameters.myhostname,
+    mailName: parameters.mail_name,
+    protocol: utf8 === '' ? session.protocol : 'UTF8SMTP',
+    queueId: message.queueId,
+    onlyRecipient: transaction.recipients.length === 1 ? only : undefined,
+    time: now(),
+  });
+  await message.write(formatContentStart(headers));
+  return new ContentReader({
+    newlines: session.newlineRule,
+    lineBytesMax: parameters.line_length_limit,
+    sizeMax: parameters.message_size_limit,
+  });
+}
+
+/** The lone dot has come: what cleanup says decides the reply. The transaction is over. */
+export async function finishContent(
+  session: Session,
+  transaction: Transaction,
+  message: CleanupMessage,
+  reader: ContentReader,
+): Promise<Answer> {
+  session.stage = 'END-OF-MESSAGE';
+  const { smtpd } = session;
+  try {
+    const refusal = await refuseContent(session, reader);
+    if (refusal !== undefined) {
+      session.logRule('reject', refusal.logged, onlyOf(transaction));
+      return { reply: refusal.reply };
+    }
+    await message.write(formatContentEnd());
+    const { status, reason } = await message.finish();
+    // From here on there is nothing to take back.
+    transaction.message = undefined;
+    if (status === 0) return { reply: `250 2.0.0 Ok: queued as ${message.queueId}` };
+    return { reply: replyFor(status, reason) };
+  } catch (error) {
+    smtpd.log.warn(`${message.queueId}: cleanup: ${describeFailure(error)}`);
+    return { reply: '451 4.3.0 Error: queue file write error' };
+  } finally {
+    session.reset();
+  }
+}
+
+async function refuseContent(
+  session: Session,
+  reader: ContentReader,
+): Promise<{ reply: string; logged: string } | undefined> {
+  const { smtpd } = session;
+  const { parameters } = smtpd;
+  if (reader.hasBareLineFeed) {
+    const code = parameters.smtpd_forbid_bare_newline_reject_code;
+    const reply = `${code} 5.5.2 ${parameters.myhostname} Error: bare <LF> received`;
+    return { reply, logged: 'bare <LF> received' };
+  }
+  if (reader.isTooBig) {
+    const id = session.transaction?.message?.queueId;
+    smtpd.log.warn({ kind: 'text', queueId: id, text: 'queue file size limit exceeded' });
+    const reply = '552 5.3.4 Error: message file too big';
+    return { reply, logged: reply };
+  }
+  const { refusal, warnings } = await smtpd.decide(smtpd.lists.endOfData, session);
+  for (const warning of warnings) session.logRule('reject_warning', warning);
+  return refusal === undefined ? undefined : { reply: refusal, logged: refusal };
+}
+
+/** The replies that Postfix gives for cleanup's troubles, the gravest first. ipc.md 3.1. */
+const TROUBLES: readonly (readonly [bit: number, code: number, status: string, text: string])[] = [
+  [CLEANUP_STATUS.DEFER, 451, '4.7.1', 'Error: service unavailable'],
+  [CLEANUP_STATUS.PROXY, 451, '4.3.0', 'Error: queue file write error'],
+  [CLEANUP_STATUS.BAD, 451, '4.3.0', 'Error: internal error 1'],
+  [CLEANUP_STATUS.RCPT, 550, '5.1.0', 'Error: no recipients specified'],
+  [CLEANUP_STATUS.HOPS, 554, '5.4.0', 'Error: too many hops'],
+  [CLEANUP_STATUS.SIZE, 552, '5.3.4', 'Error: message file too big'],
+  [CLEANUP_STATUS.CONT, 550, '5.7.1', 'message content rejected'],
+  [CLEANUP_STATUS.WRITE, 451, '4.3.0', 'Error: queue file write error'],
+  [CLEANUP_STATUS.NOPERM, 550, '5.7.1', 'Error: service denied'],
+];
+
+/** `reason` may be a whole reply, a text with its own status, or just a text. */
+export function replyFor(status: number, reason: string): string {
+  if (/^[245]\d\d[ -]/.test(reason)) return reason;
+  const trouble = TROUBLES.find(([bit]) => (status & bit) !== 0);
+  if (trouble === undefined) return `451 4.3.0 Error: internal error ${status}`;
+  const [, code, dsn, text] = trouble;
+  if (reason === '') return `${code} ${dsn} ${text}`;
+  return /^[245]\.\d{1,3}\.\d{1,3} /.test(reason)
+    ? `${code} ${reason}`
+    : `${code} ${dsn} ${reason}`;
+}
+
+/** With several recipients, a refusal of the whole message names none. */
+function onlyOf({ recipients }: Transaction): string | undefined {
+  return recipients.length === 1 ? recipients[0] : undefined;
+}
+
+/** What went wrong, for the log. */
+export function describeFailure(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,32 @@
+import { formatDate } from '../../lib/message/date.ts';
+
+/** What the Received header of one message tells. RFC 5321 4.4. */
+export interface Trace {
+  readonly clientName: string;
+  readonly clientAddress: string;
+  readonly helo: string | undefined;
+  readonly hostname: string;
+  readonly mailName: string;
+  readonly protocol: string;
+  readonly queueId: string;
+  /** Named only when it is the only one: nobody learns who else got the message. */
+  readonly onlyRecipient: string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+}
+
+/** The lines of our Received header, as Postfix folds them. */
+export function formatReceived(trace: Trace): string[] {
+  const date = formatDate(trace.time);
+  const from = trace.helo ?? trace.clientName;
+  const by = `\tby ${trace.hostname} (${trace.mailName}) with ${trace.protocol} id ${trace.queueId}`;
+  const client = `Received: from ${from} (${trace.clientName} [${literal(trace.clientAddress)}])`;
+  return trace.onlyRecipient === undefined
+    ? [client, `${by};`, `\t${date}`]
+    : [client, by, `\tfor <${trace.onlyRecipient}>; ${date}`];
+}
+
+/** RFC 5321 4.1.3: an IPv6 address says that it is one. */
+function literal(address: string): string {
+  return address.includes(':') ? `IPv6:${address}` : address;
+}

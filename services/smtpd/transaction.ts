@@ -1,0 +1,45 @@
+import type { CleanupMessage } from '../../lib/clients/cleanup.ts';
+
+/** What a client has said of its connection, kept until it is closed. */
+export interface Client {
+  readonly address: string;
+  readonly port: number;
+  readonly serverAddress: string;
+  readonly serverPort: number;
+  readonly name: string;
+  readonly reverseName: string;
+  /** `name[address]`, for replies and the log. */
+  readonly label: string;
+}
+
+/** A sender or recipient: as it was read, and as the client wrote it. */
+export interface GivenAddress {
+  /** Internal (unquoted) form. */
+  readonly address: string;
+  /** As typed, without the angle brackets. */
+  readonly external: string;
+}
+
+/**
+ * One message on its way in: made by MAIL, dropped as a whole by RSET, EHLO, the end of the
+ * message, or the end of the session. Nothing of it is ever reset field by field.
+ */
+export interface Transaction {
+  readonly sender: GivenAddress;
+  /** Milliseconds since the epoch. */
+  readonly arrival: number;
+  /** `7bit`, `8bit`, or '' when the client did not say. */
+  readonly encoding: string;
+  readonly smtputf8: boolean;
+  readonly envelopeId: string;
+  readonly retFlags: number;
+  /** RFC 4954's AUTH= parameter, as the client sent it. */
+  readonly saslSender: string;
+  readonly recipients: string[];
+  /** RCPT commands beyond `smtpd_recipient_limit`. */
+  overshoot: number;
+  /** The queue file: opened for the first recipient that is accepted. */
+  message: CleanupMessage | undefined;
+  /** A reason to refuse later what is permitted now. */
+  deferIfPermit: string | undefined;
+}

@@ -1,0 +1,224 @@
+/**
+ * A whole mail system of ours in a fresh directory: real processes, sockets and files, under the
+ * user who runs the tests. It is stopped when the test ends, also when it fails.
+ */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { TestContext } from 'node:test';
+import { eventually } from './condition.ts';
+import { freshDirectory } from './directories.ts';
+import { freePort } from './ports.ts';
+
+/** Where the build put our programs; tests run from the project's root. */
+export const BUILD = resolve('build');
+const root = process.getuid?.() === 0;
+
+/** What a test wants different from the defaults below. */
+export interface MailSystemOptions {
+  /** main.cf parameters, on top of the defaults. */
+  readonly main?: Readonly<Record<string, string>>;
+  /** Lines for master.cf: a line replaces the default one of the same service name and type. */
+  readonly master?: readonly string[];
+  /** Other files below the configuration directory: name to content. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Do not start it yet. */
+  readonly stopped?: boolean;
+}
+
+/** How a command of ours ended. */
+export interface CommandResult {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A mail system under test. */
+export interface MailSystem {
+  readonly directory: string;
+  readonly config: string;
+  readonly queue: string;
+  /** Where smtpd listens, on 127.0.0.1. */
+  readonly port: number;
+  /** The log so far. */
+  log(): string;
+  /** Waits for a line, and returns it. */
+  waitForLog(pattern: RegExp, limitMs?: number): Promise<string>;
+  run(command: string, args?: readonly string[], input?: string): CommandResult;
+  start(): void;
+  stop(): void;
+  /** Ids of the messages in a queue. */
+  ids(queue: string): string[];
+  /** Waits until nothing is queued. */
+  waitUntilEmpty(limitMs?: number): Promise<void>;
+  /** Messages in a Maildir below the instance's directory. */
+  maildir(name?: string): string[];
+  masterPid(): number;
+}
+
+const MASTER_CF = (port: number): string[] => [
+  `127.0.0.1:${port} inet n - n - - smtpd`,
+  'pickup unix n - n 60 1 pickup',
+  'cleanup unix n - n - 0 cleanup',
+  'qmgr unix n - n 300 1 qmgr',
+  'tlsmgr unix - - n 1000? 1 tlsmgr',
+  'rewrite unix - - n - - trivial-rewrite',
+  'bounce unix - - n - 0 bounce',
+  'defer unix - - n - 0 bounce',
+  'trace unix - - n - 0 bounce',
+  'verify unix - - n - 1 verify',
+  'flush unix n - n 1000? 0 flush',
+  'proxymap unix - - n - - proxymap',
+  'smtp unix - - n - - smtp',
+  'relay unix - - n - - smtp',
+  'showq unix n - n - - showq',
+  'error unix - - n - - error',
+  'retry unix - - n - - error',
+  'discard unix - - n - - discard',
+  'local unix - n n - - local',
+  'lmtp unix - - n - - lmtp',
+  'anvil unix - - n - 1 anvil',
+  'scache unix - - n - 1 scache',
+  'postlog unix-dgram n - n - 1 postlogd',
+];
+
+/** Starts a mail system; mail for `lab.test` is local. */
+export async function startMailSystem(
+  t: TestContext,
+  options: MailSystemOptions = {},
+): Promise<MailSystem> {
+  const directory = freshDirectory(t);
+  const port = await freePort();
+  const config = join(directory, 'etc');
+  const queue = join(directory, 'spool');
+  const logFile = join(directory, 'maillog');
+  for (const path of [config, queue]) mkdirSync(path, { mode: 0o755 });
+  const data = join(directory, 'data');
+  mkdirSync(data, { mode: 0o700 });
+  if (root) spawnSync('chown', ['postfix', data]);
+  const main: Record<string, string> = {
+    compatibility_level: '3.6',
+    queue_directory: queue,
+    data_directory: data,
+    daemon_directory: join(BUILD, 'libexec'),
+    command_directory: join(BUILD, 'bin'),
+    mail_owner: root ? 'postfix' : userInfo().username,
+    maillog_file: logFile,
+    maillog_file_prefixes: directory,
+    myhostname: 'mx.lab.test',
+    mydomain: 'lab.test',
+    mydestination: 'mx.lab.test, lab.test, localhost',
+    mynetworks: '127.0.0.0/8',
+    inet_interfaces: '127.0.0.1',
+    inet_protocols: 'ipv4',
+    alias_maps: `texthash:${join(config, 'aliases')}`,
+    alias_database: '',
+    home_mailbox: 'Maildir/',
+    service_throttle_time: '1s',
+    ...options.main,
+  };
+  const lines = Object.entries(main).map(([name, value]) => `${name} = ${value}\n`);
+  writeFileSync(join(config, 'main.cf'), lines.join(''));
+  writeFileSync(join(config, 'master.cf'), masterCf(port, options.master ?? []));
+  writeFileSync(join(config, 'aliases'), 'postmaster: root\n');
+  for (const [name, content] of Object.entries(options.files ?? {})) {
+    writeFileSync(join(config, name), content);
+  }
+  chmodSync(config, 0o755);
+
+  const environment: NodeJS.ProcessEnv = { ...process.env, MAIL_CONFIG: config };
+  delete environment.NODE_EXTRA_CA_CERTS;
+  const system: MailSystem = {
+    directory,
+    config,
+    queue,
+    port,
+    log: () => readIfThere(logFile),
+    waitForLog: (pattern, limitMs) =>
+      eventually(
+        `${pattern} in the log`,
+        () =>
+          readIfThere(logFile)
+            .split('\n')
+            .find((line) => pattern.test(line)),
+        limitMs,
+      ),
+    run(command, args = [], input) {
+      const { status, stdout, stderr } = spawnSync(join(BUILD, 'bin', command), args, {
+        input: input ?? '',
+        encoding: 'utf8',
+        env: environment,
+        timeout: 60_000,
+        maxBuffer: 64 * 1024 * 1024,
+      });
+      return { status, stdout, stderr };
+    },
+    start() {
+      const { status, stderr } = system.run('postfix', ['start']);
+      if (status !== 0) throw new Error(`postfix start: ${status}\n${stderr}\n${system.log()}`);
+    },
+    stop() {
+      system.run('postfix', ['stop']);
+    },
+    ids: (name) => idsBelow(join(queue, name)),
+    waitUntilEmpty: (limitMs) =>
+      eventually(
+        'an empty queue',
+        () =>
+          ['maildrop', 'incoming', 'active', 'deferred'].every(
+            (name) => system.ids(name).length === 0,
+          ),
+        limitMs,
+      ).then(() => {}),
+    maildir: (name = 'Maildir') => maildirMessages(join(directory, name)),
+    masterPid: () => Number(readFileSync(join(queue, 'pid/master.pid'), 'latin1').trim()),
+  };
+  t.after(() => {
+    system.stop();
+    if (process.env.POSTHASTE_TEST_LOG) process.stderr.write(system.log());
+  });
+  if (options.stopped !== true) system.start();
+  return system;
+}
+
+function masterCf(port: number, lines: readonly string[]): string {
+  const identity = (line: string) => line.split(/\s+/).slice(0, 2).join(' ');
+  const replaced = new Set(lines.map(identity));
+  const kept = MASTER_CF(port).filter((line) => !replaced.has(identity(line)));
+  return `${[...kept, ...lines].join('\n')}\n`;
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function idsBelow(path: string): string[] {
+  const found: string[] = [];
+  for (const entry of readdirIfThere(path)) {
+    const below = join(path, entry);
+    if (entry.length === 1) found.push(...idsBelow(below));
+    else if (!entry.includes('.') && statSync(below, { throwIfNoEntry: false })?.isFile()) {
+      found.push(entry);
+    }
+  }
+  return found;
+}
+
+function maildirMessages(path: string): string[] {
+  return readdirIfThere(join(path, 'new'))
+    .sort()
+    .map((name) => readFileSync(join(path, 'new', name), 'latin1'));
+}
+
+function readdirIfThere(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
