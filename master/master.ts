@@ -64,7 +64,7 @@ function startAndWait(argv: readonly string[], log: Log): void {
   const rest = argv.map((word) => (/^-[a-z]*w/.test(word) ? word.replace('w', '') : word));
   const child = spawn(program, [script, ...rest.filter((word) => word !== '-')], {
     detached: true,
-    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
     env: { ...process.env, [READY_VARIABLE]: '3' },
   });
   const limit = after(START_LIMIT_MS, () => {
@@ -95,8 +95,22 @@ function supervise(configuration: Configuration, options: MasterOptions, log: Lo
     flow: pipe(),
     wakeups: true,
   });
-  supervisor.configure(configuration, readServices(configuration));
-  process.on('SIGHUP', () => reload(configuration, supervisor, log));
+  const isUp = supervisor.configure(configuration, readServices(configuration));
+  supervisor.run().catch((error: unknown) => fail(error, log));
+  isUp.then(
+    () => announce(configuration, options, supervisor, log),
+    (error: unknown) => fail(error, log),
+  );
+}
+
+/** All sockets are open: whoever waits for us may go on. */
+function announce(
+  configuration: Configuration,
+  options: MasterOptions,
+  supervisor: Supervisor,
+  log: Log,
+): void {
+  process.on('SIGHUP', () => void reload(configuration, supervisor, log));
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
     process.once(signal, () => terminate(signal, supervisor, log));
   }
@@ -112,7 +126,6 @@ function supervise(configuration: Configuration, options: MasterOptions, log: Lo
   }
   log.flush();
   reportReady();
-  supervisor.run().catch((error: unknown) => fail(error, log));
 }
 
 function takeLocks(configuration: Configuration): void {
@@ -131,7 +144,7 @@ function readServices(configuration: Configuration): MasterEntry[] {
 }
 
 /** What is wrong with the new configuration is said; then the running system goes on as it was. */
-function reload(started: Configuration, supervisor: Supervisor, log: Log): void {
+async function reload(started: Configuration, supervisor: Supervisor, log: Log): Promise<void> {
   try {
     const configuration = loadConfiguration({
       directory: started.directory,
@@ -140,7 +153,7 @@ function reload(started: Configuration, supervisor: Supervisor, log: Log): void 
     const entries = readServices(configuration);
     warnAboutFixedParameters(started, configuration, log);
     log.info(`reload -- version ${describe(configuration)}`);
-    supervisor.configure(configuration, entries);
+    await supervisor.configure(configuration, entries);
   } catch (error) {
     log.error(`reload failed, the running mail system is unchanged: ${(error as Error).message}`);
   }

@@ -64,6 +64,8 @@ export class Supervisor {
   readonly #poller = new Poller();
   #configuration: Configuration;
   #environment: Record<string, string> = {};
+  /** New configurations that wait for the end of the poll under way. */
+  readonly #changes: (() => void)[] = [];
   #generation = 0;
   #stopped = false;
 
@@ -76,8 +78,25 @@ export class Supervisor {
   /**
    * Makes the services those of `entries`, at start and at each reload: what is new is opened,
    * what is gone is closed, what remains keeps its listening sockets and loses no client.
+   *
+   * It is done between two polls: the number of a descriptor that is closed while it is watched
+   * may be given to another file, and then nothing would be right.
    */
-  configure(configuration: Configuration, entries: readonly MasterEntry[]): void {
+  configure(configuration: Configuration, entries: readonly MasterEntry[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#changes.push(() => {
+        try {
+          this.#apply(configuration, entries);
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+      this.#poller.wake();
+    });
+  }
+
+  #apply(configuration: Configuration, entries: readonly MasterEntry[]): void {
     this.#configuration = configuration;
     this.#environment = environmentOf(configuration);
     const wanted = this.#identify(entries);
@@ -89,12 +108,12 @@ export class Supervisor {
       if (service === undefined) this.#add(identity, entry);
       else this.#renew(service, entry);
     }
-    this.#poller.wake();
   }
 
   /** Serves until `stop`. */
   async run(): Promise<void> {
     while (!this.#stopped) {
+      for (const change of this.#changes.splice(0)) change();
       const watched = this.#watched();
       const ready = await this.#poller.poll([...watched.keys()], POLL_MS);
       for (const fd of ready) {

@@ -64,7 +64,7 @@ export async function stop(administration: Administration): Promise<number> {
   process.kill(pid, 'SIGTERM');
   for (let step = 1; step <= STOP_TRIES; step += 1) {
     await sleep(STOP_STEP_MS);
-    if (!isAlive(pid)) return 0;
+    if (!isRunning(administration)) return 0;
     if (step % STEPS_PER_MESSAGE === 0) {
       log.info('waiting for the Postfix mail system to terminate');
     }
@@ -133,15 +133,6 @@ function requireRunning(administration: Administration): boolean {
 
 function verbosity({ verbose }: Administration): string[] {
   return Array<string>(verbose).fill('-v');
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function killGroup(pid: number): void {

@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import type { Configuration } from '../../lib/config/configuration.ts';
 import type { Log } from '../../lib/log/log.ts';
+import { flock } from '../../lib/os/locks.ts';
 
 /** What each verb of postfix(1) works with. */
 export interface Administration {
@@ -20,15 +20,16 @@ export function commandPath({ configuration }: Administration, name: string): st
   return `${configuration.get('command_directory')}/${name}`;
 }
 
-/** Whether a master holds the lock of this instance; asked of master itself, as Postfix does. */
-export function isRunning(administration: Administration): boolean {
-  const master = daemonPath(administration, 'master');
-  const { status, error } = spawnSync(master, ['-t'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: environmentOf(administration),
-  });
-  if (error) throw new Error(`cannot run ${master}: ${error.message}`, { cause: error });
-  return status === 1;
+/** Whether a master holds the lock of this instance. It falls with the process, however that ends. */
+export function isRunning({ configuration }: Administration): boolean {
+  const path = configuration.queuePath('pid/master.pid');
+  if (!existsSync(path)) return false;
+  const fd = openSync(path, 'r');
+  try {
+    return !flock(fd, 'exclusive');
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The pid of the running master. */

@@ -65,7 +65,12 @@ async function run(argv: readonly string[]): Promise<number> {
   if (directory !== undefined) process.env.MAIL_CONFIG = directory;
   const configuration = loadConfiguration({ directory, processName: 'postfix' });
   refuseStrangers(configuration);
-  const log = openLog({ program: 'postfix-script', configuration, to: 'both' });
+  const log = openLog({
+    program: 'postfix-script',
+    configuration,
+    to: 'both',
+    label: 'postfix/postfix-script',
+  });
   const action = VERBS[verb];
   if (action === undefined) {
     log.fatal(

@@ -21,6 +21,8 @@ export interface MailSystemOptions {
   readonly main?: Readonly<Record<string, string>>;
   /** Lines for master.cf: a line replaces the default one of the same service name and type. */
   readonly master?: readonly string[];
+  /** The whole of master.cf, but for postlog; `127.0.0.1:0` stands for the free port. */
+  readonly only?: readonly string[];
   /** Other files below the configuration directory: name to content. */
   readonly files?: Readonly<Record<string, string>>;
   /** Do not start it yet. */
@@ -57,6 +59,7 @@ export interface MailSystem {
   masterPid(): number;
 }
 
+const POSTLOG = 'postlog unix-dgram n - n - 1 postlogd';
 const MASTER_CF = (port: number): string[] => [
   `127.0.0.1:${port} inet n - n - - smtpd`,
   'pickup unix n - n 60 1 pickup',
@@ -80,7 +83,7 @@ const MASTER_CF = (port: number): string[] => [
   'lmtp unix - - n - - lmtp',
   'anvil unix - - n - 1 anvil',
   'scache unix - - n - 1 scache',
-  'postlog unix-dgram n - n - 1 postlogd',
+  POSTLOG,
 ];
 
 /** Starts a mail system; mail for `lab.test` is local. */
@@ -120,7 +123,10 @@ export async function startMailSystem(
   };
   const lines = Object.entries(main).map(([name, value]) => `${name} = ${value}\n`);
   writeFileSync(join(config, 'main.cf'), lines.join(''));
-  writeFileSync(join(config, 'master.cf'), masterCf(port, options.master ?? []));
+  const services = options.only
+    ? wholeMasterCf(options.only, port)
+    : masterCf(port, options.master ?? []);
+  writeFileSync(join(config, 'master.cf'), services);
   writeFileSync(join(config, 'aliases'), 'postmaster: root\n');
   for (const [name, content] of Object.entries(options.files ?? {})) {
     writeFileSync(join(config, name), content);
@@ -187,6 +193,11 @@ function masterCf(port: number, lines: readonly string[]): string {
   const replaced = new Set(lines.map(identity));
   const kept = MASTER_CF(port).filter((line) => !replaced.has(identity(line)));
   return `${[...kept, ...lines].join('\n')}\n`;
+}
+
+function wholeMasterCf(lines: readonly string[], port: number): string {
+  const text = lines.join('\n').replace('127.0.0.1:0', `127.0.0.1:${port}`);
+  return /^postlog/m.test(text) ? `${text}\n` : `${text}\n${POSTLOG}\n`;
 }
 
 function readIfThere(path: string): string {
