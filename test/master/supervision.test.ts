@@ -211,11 +211,15 @@ test('wake-ups come at once, then again and again; with ? only after a client', 
 });
 
 test('reload keeps sockets and busy processes, and follows master.cf', async (t) => {
-  const hold = `note('started ' + (process.argv.at(-1)));
-let busy = false;
-listen((socket) => { report(0); busy = true; socket.on('data', () => socket.end('pid ' + process.pid)); socket.on('close', () => { busy = false; report(1); }); });`;
-  // A busy daemon stays when its status channel ends; the prelude's would leave.
-  const patient = `process.exit = ((leave) => (code) => { if (!busy) leave(code); })(process.exit.bind(process));\n${hold}`;
+  // One client, and then it leaves, also when its status channel has ended meanwhile.
+  const patient = `note('started ' + process.argv.at(-1));
+process.exit = () => {};
+const server = listen((socket) => {
+  server.close();
+  report(0);
+  socket.on('data', () => socket.end('pid ' + process.pid));
+  socket.on('close', () => process.reallyExit(0));
+});`;
   const {
     ask: send,
     mail,
@@ -250,7 +254,7 @@ test('reload with a broken master.cf changes nothing and says where it is broken
   writeFileSync(join(mail.config, 'master.cf'), 'polite unix x - n - - polite\n');
   process.kill(mail.masterPid(), 'SIGHUP');
   const line = await mail.waitForLog(/reload failed/);
-  assert.match(line, /master\.cf: line 1: field "private": bad value: "x"/);
+  assert.match(line, /master\.cf: line 1: .*private.*"x"/);
   assert.match(await send('public/polite'), /^pid/);
 });
 
