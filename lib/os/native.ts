@@ -1,0 +1,94 @@
+/**
+ * The door to libc: the only file that knows koffi.
+ *
+ * Nothing is loaded before the first call (koffi costs 13 ms of a start). Structures are plain
+ * buffers laid out by hand, so that two bundles in one process never declare the same type twice;
+ * the layouts hold for 64-bit little-endian Linux, which is checked before the first call.
+ */
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+
+type Koffi = typeof import('koffi');
+
+/** What goes in and out of a C function here: numbers, text, memory. */
+export type Argument = number | bigint | string | Buffer | null;
+
+/** Says whether a descriptor is readable, from Node's own event loop. */
+export interface PollHandle {
+  close(): void;
+}
+
+let loaded: { koffi: Koffi; libc: ReturnType<Koffi['load']> } | undefined;
+
+function native() {
+  loaded ??= load();
+  return loaded;
+}
+
+function load() {
+  if (process.platform !== 'linux' || !(process.arch === 'x64' || process.arch === 'arm64')) {
+    throw new Error(
+      `Posthaste runs on Linux on x64 or arm64; this is ${process.platform} on ${process.arch}`,
+    );
+  }
+  const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  return { koffi, libc: koffi.load(null) };
+}
+
+/**
+ * Declares a C function by its prototype; libc is asked for it at the first call. A variadic
+ * function (fcntl, syscall) may be declared with the arguments it gets: on both machines of ours
+ * they travel the same way.
+ */
+export function declare<Result = number>(
+  prototype: string,
+): (...args: readonly Argument[]) => Result {
+  let called: ((...args: readonly Argument[]) => Result) | undefined;
+  return (...args) => {
+    called ??= native().libc.func(prototype) as (...args: readonly Argument[]) => Result;
+    return called(...args);
+  };
+}
+
+/** The error number of the call just made. */
+export function lastError(): number {
+  return native().koffi.errno();
+}
+
+/** Where a buffer lies in memory, for a structure that points to it. Keep the buffer referenced. */
+export function addressOf(buffer: Buffer): bigint {
+  return native().koffi.address(buffer);
+}
+
+/** The C string that the pointer at `offset` of a structure points to. */
+export function textAt(structure: Buffer, offset: number): string {
+  return structure.readBigUInt64LE(offset) === 0n
+    ? ''
+    : String(native().koffi.decode(structure, offset, 'char *'));
+}
+
+/** Calls `ready` whenever `fd` is readable, or in trouble, until closed. */
+export function watch(fd: number, ready: () => void): PollHandle {
+  return native().koffi.node.poll(fd, { readable: true }, ready);
+}
+
+const strerror = declare<string>('const char *strerror(int number)');
+
+/** `Permission denied`: libc's text for an error number. */
+export function textOf(errno: number): string {
+  return strerror(errno);
+}
+
+/** Second names for the same numbers. */
+const ALIASES: ReadonlySet<string> = new Set(['EWOULDBLOCK', 'EDEADLOCK', 'EOPNOTSUPP']);
+
+const names: ReadonlyMap<number, string> = new Map(
+  Object.entries(constants.errno)
+    .filter(([name]) => !ALIASES.has(name))
+    .map(([name, number]) => [number, name]),
+);
+
+/** `EACCES`, for an error number. */
+export function nameOf(errno: number): string {
+  return names.get(errno) ?? `E${errno}`;
+}
