@@ -1,0 +1,210 @@
+import { basename } from 'node:path';
+import { type Configuration, loadConfiguration } from '../config/configuration.ts';
+import type { ParameterName } from '../config/parameters.ts';
+import { FatalError } from '../log/fatal.ts';
+import { type Log, openLog } from '../log/log.ts';
+import { chroot } from '../os/files.ts';
+import { becomeForever, lookupUser } from '../os/identity.ts';
+import { die, dieOfBug } from './failure.ts';
+import { inheritedFlowControl, noFlowControl } from './flow-control.ts';
+import { Lifetime } from './lifetime.ts';
+import { type DaemonOptions, parseDaemonOptions } from './options.ts';
+import type { ParametersOf, Service, ServiceContext } from './service.ts';
+import { Slots } from './slots.ts';
+import { MasterChannel, noChannel } from './status-channel.ts';
+import { startWatchdog } from './watchdog.ts';
+
+/** A daemon that has started: what the skeletons build on. */
+export interface Daemon<P extends ParameterName, S> {
+  readonly context: ServiceContext<P>;
+  readonly state: S;
+  readonly options: DaemonOptions;
+  readonly slots: Slots;
+  readonly lifetime: Lifetime;
+}
+
+/** What a skeleton does with a daemon that has started. */
+export interface Skeleton<P extends ParameterName, S> {
+  /** Clients may come. */
+  run(daemon: Daemon<P, S>): void | Promise<void>;
+  /** No more clients, please. */
+  pause(): void;
+}
+
+/** More clients at once than this is a mistake in the environment. */
+const SLOTS_MAX = 100_000;
+
+/**
+ * Starts a daemon the way master expects it: ipc.md 1.11. It handles its own failures, which end
+ * the process, and returns nothing.
+ */
+export function runDaemon<P extends ParameterName, S>(
+  service: Service<P, S>,
+  skeleton: Skeleton<P, S>,
+): void {
+  process.umask(0o077);
+  if (service.ioThreads !== undefined) {
+    // Read by libuv when its pool is first used, which has not happened yet.
+    process.env['UV_THREADPOOL_SIZE'] = String(service.ioThreads);
+  }
+  const program = basename(process.argv[1] ?? service.name).replace(/\.c?js$/, '');
+  let log: Log | undefined;
+  const fail = (error: unknown): never => die(log ?? openEarlyLog(program), error);
+  const panic = (error: unknown): never => dieOfBug(log ?? openEarlyLog(program), error);
+  process.on('uncaughtException', panic);
+  process.on('unhandledRejection', panic);
+  try {
+    const options = parseDaemonOptions(process.argv.slice(2));
+    const serviceName = options.serviceName ?? program;
+    const { overrides, verbose } = options;
+    const configuration = loadConfiguration({ overrides, serviceName, processName: program });
+    const opened = openLog({ program, configuration, verbose });
+    log = opened;
+    check(service, options, serviceName);
+    process.chdir(configuration.get('queue_directory'));
+    start(service, skeleton, { options, serviceName, configuration, log: opened }).catch(fail);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+interface Setting {
+  readonly options: DaemonOptions;
+  readonly serviceName: string;
+  readonly configuration: Configuration;
+  readonly log: Log;
+}
+
+async function start<P extends ParameterName, S>(
+  service: Service<P, S>,
+  skeleton: Skeleton<P, S>,
+  { options, serviceName, configuration, log }: Setting,
+): Promise<void> {
+  const { standalone } = options;
+  const stopping = new AbortController();
+  // Only master takes us back to full size; until then its word is final.
+  const slotCount = standalone ? 1 : slotsFromEnvironment();
+  const context: ServiceContext<P> = {
+    parameters: configuration.select(service.parameters) as ParametersOf<P>,
+    configuration,
+    log,
+    serviceName,
+    transportType: options.transportType,
+    args: options.args,
+    stopping: stopping.signal,
+    standalone,
+    slots: slotCount ?? 1,
+    flow: standalone ? noFlowControl : inheritedFlowControl,
+  };
+  const generation = standalone ? 0 : generationFromEnvironment();
+  const state = (await service.open?.(context)) as S;
+  dropPrivileges(options, configuration);
+  await service.start?.(context, state);
+
+  const lifetime = new Lifetime(
+    limitsOf(service, context, options),
+    () => {
+      skeleton.pause();
+      stopping.abort();
+    },
+    () => {
+      leave(service, context, state).catch((error) => die(log, error));
+    },
+  );
+  const channel = standalone ? noChannel : new MasterChannel(generation, () => lifetime.leave());
+  const slots = new Slots(context.slots, channel);
+  // Master counts a new child as one until it says how many it is.
+  if (slotCount !== undefined) channel.report(slotCount);
+  startWatchdog(service.watchdogSeconds ?? configuration.get('daemon_timeout'));
+  await skeleton.run({ context, state, options, slots, lifetime });
+  lifetime.start();
+}
+
+async function leave<P extends ParameterName, S>(
+  service: Service<P, S>,
+  context: ServiceContext<P>,
+  state: S,
+): Promise<void> {
+  await service.stop?.(context, state);
+  context.log.flush();
+  process.exit(0);
+}
+
+function check(
+  service: Service<ParameterName, unknown>,
+  options: DaemonOptions,
+  serviceName: string,
+): void {
+  if (options.transportType === '' && !options.standalone) {
+    throw new FatalError('no transport type specified');
+  }
+  if (options.args.length > 0 && service.takesArguments !== true) {
+    throw new FatalError(`unexpected command-line argument: ${options.args[0]}`);
+  }
+  if (options.standalone) return;
+  if (service.requires === 'solitary' && !options.solitary) {
+    throw new FatalError(`service ${serviceName} requires a process limit of 1`);
+  }
+  if (service.requires === 'unlimited' && !options.unlimited) {
+    throw new FatalError(`service ${serviceName} requires a process limit of 0`);
+  }
+  if (service.privileged === true && options.unprivileged) {
+    throw new FatalError(`service ${serviceName} requires privileged operation`);
+  }
+}
+
+/** Root becomes `mail_owner` where master.cf says so. As a plain user everything stays as it is. */
+function dropPrivileges(options: DaemonOptions, configuration: Configuration): void {
+  if (process.geteuid?.() !== 0 || options.standalone) return;
+  const owner = configuration.get('mail_owner');
+  // Before the root directory changes: the user database stays outside.
+  const user = options.unprivileged ? lookupUser(owner) : undefined;
+  if (options.unprivileged && user === undefined) {
+    throw new FatalError(`unknown user name value for mail_owner: ${owner}`);
+  }
+  if (options.chroot) chroot(configuration.get('queue_directory'));
+  if (user !== undefined) becomeForever(user);
+}
+
+function limitsOf<P extends ParameterName>(
+  service: Service<P, never> | Service<P, unknown>,
+  context: ServiceContext<P>,
+  options: DaemonOptions,
+): { idleMs: number; useMax: number } {
+  const { configuration } = context;
+  const idleSeconds = options.maxIdleSeconds ?? configuration.get('max_idle');
+  const least = typeof service.idleLimit === 'function' ? service.idleLimit(context) : 0;
+  const uses = options.maxUse ?? configuration.get('max_use');
+  return {
+    idleMs: service.idleLimit === false ? 0 : Math.max(idleSeconds, least) * 1000,
+    useMax: service.useLimit === false ? 0 : uses * context.slots,
+  };
+}
+
+/** A master of ours says how many clients we serve at once; Postfix's says nothing. */
+function slotsFromEnvironment(): number | undefined {
+  const text = process.env['POSTHASTE_SLOTS'];
+  if (text === undefined) return undefined;
+  const slots = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (slots < 1 || slots > SLOTS_MAX) {
+    throw new FatalError(`bad POSTHASTE_SLOTS in the environment: ${text.slice(0, 100)}`);
+  }
+  return slots;
+}
+
+function generationFromEnvironment(): number {
+  const text = process.env['GENERATION'] ?? '';
+  if (!/^[0-7]{1,11}$/.test(text)) {
+    throw new FatalError(`bad generation: ${text.slice(0, 100)}`);
+  }
+  return Number.parseInt(text, 8);
+}
+
+/** Where to say that the command line or main.cf is wrong: the usual log, if it can be found. */
+function openEarlyLog(program: string): Log {
+  try {
+    return openLog({ program, configuration: loadConfiguration({ processName: program }) });
+  } catch {
+    return openLog({ program });
+  }
+}

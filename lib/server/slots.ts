@@ -1,0 +1,43 @@
+import type { StatusChannel } from './status-channel.ts';
+
+/**
+ * How many clients a process serves at the same time, and what master is told of it. Under a
+ * master of ours a process has a share of maxproc: it says how large when it starts, then each
+ * change between full and not full, and when it is idle. Under Postfix's there is one slot:
+ * *taken* and *available* are the same messages.
+ */
+export class Slots {
+  readonly total: number;
+  readonly #channel: StatusChannel;
+  #used = 0;
+
+  constructor(total: number, channel: StatusChannel) {
+    this.total = total;
+    this.#channel = channel;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  get free(): number {
+    return this.total - this.#used;
+  }
+
+  take(): void {
+    this.#used += 1;
+    if (this.free === 0) this.#channel.report(0);
+  }
+
+  /** *Taken* and *available* for a server that is never full: it has done some work. */
+  proveUseful(): void {
+    this.#channel.report(0);
+    this.#channel.report(this.total);
+  }
+
+  release(): void {
+    const wasFull = this.free === 0;
+    this.#used -= 1;
+    if (wasFull || this.#used === 0) this.#channel.report(this.free);
+  }
+}
