@@ -1,0 +1,211 @@
+/** Making a queue file: cleanup for incoming and hold, the submission side for maildrop. */
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  write,
+  writeSync,
+} from 'node:fs';
+import { nowMicroseconds, type WallTime } from '../clock/clock.ts';
+import { isErrno } from '../os/error.ts';
+import { commit } from './commit.ts';
+import { QUEUE_FILE_MODE } from './queue-file.ts';
+import { makeQueueId, type QueueId } from './queue-id.ts';
+import { type Hashing, type QueueName, queueFolder, queuePath } from './queue-path.ts';
+
+export interface NewFileOptions {
+  /** enable_long_queue_ids. */
+  readonly long: boolean;
+  readonly hashing: Hashing;
+  /** While it is written: 0600; in maildrop 0644. */
+  readonly mode?: number;
+  /** The queue directory, when that is not the working directory. */
+  readonly directory?: string;
+}
+
+/** Trouble such as a full disk may pass: Postfix too waits 10 s between attempts. */
+const ATTEMPTS_MAX = 1000;
+/** The first pieces of a message go to the page cache at once; a long one lets others go on. */
+const SYNC_BYTES_MAX = 256 * 1024;
+
+/**
+ * Makes an empty queue file and its id. It is no message until `commit`.
+ *
+ * @throws as `open(2)`: the disk is full, or no directory
+ */
+export function createQueueFile(queue: QueueName, options: NewFileOptions): NewQueueFile {
+  const base = options.directory === undefined ? '' : `${options.directory}/`;
+  const { fd, temporary } = openTemporary(
+    `${base}${queue}`,
+    options.mode ?? QUEUE_FILE_MODE.writing,
+  );
+  try {
+    const inode = fstatSync(fd).ino;
+    return nameFile(fd, inode, temporary, base, queue, options);
+  } catch (error) {
+    closeSync(fd);
+    unlinkQuietly(temporary);
+    throw error;
+  }
+}
+
+/** The dot in its name keeps a temporary file from being a message. */
+function openTemporary(folder: string, mode: number) {
+  for (let attempt = 1; ; attempt += 1) {
+    const temporary = `${folder}/${nowMicroseconds().microseconds}.${process.pid}`;
+    try {
+      return { fd: openSync(temporary, 'wx+', mode), temporary };
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX || !isErrno(error, 'EEXIST', 'EISDIR')) throw error;
+    }
+  }
+}
+
+function nameFile(
+  fd: number,
+  inode: number,
+  temporary: string,
+  base: string,
+  queue: QueueName,
+  options: NewFileOptions,
+): NewQueueFile {
+  for (let attempt = 1; ; attempt += 1) {
+    const time = nowMicroseconds();
+    const id = makeQueueId({ ...time, inode }, options.long);
+    const path = base + queuePath(queue, id, options.hashing);
+    try {
+      renameSync(temporary, path);
+      return new NewQueueFile(fd, id, time, path, base, options.hashing);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) makeFolder(base + queueFolder(queue, id, options.hashing));
+      else if (!isErrno(error, 'EPERM', 'EISDIR')) throw error;
+      if (attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+function makeFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+}
+
+function unlinkQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+/** A queue file that is being written. Ends with `commit` or `discard`. */
+export class NewQueueFile {
+  readonly fd: number;
+  readonly id: QueueId;
+  /** The moment that is in the id: a generated Message-ID carries it too. */
+  readonly time: WallTime;
+  /** Bytes written by `write` so far. */
+  sizeBytes = 0;
+  #path: string;
+  readonly #base: string;
+  readonly #hashing: Hashing;
+  #open = true;
+
+  constructor(
+    fd: number,
+    id: QueueId,
+    time: WallTime,
+    path: string,
+    base: string,
+    hashing: Hashing,
+  ) {
+    this.fd = fd;
+    this.id = id;
+    this.time = time;
+    this.#path = path;
+    this.#base = base;
+    this.#hashing = hashing;
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  /** Appends. Returns a promise when the message is so long that others should go on meanwhile. */
+  write(bytes: Buffer): Promise<void> | undefined {
+    const position = this.sizeBytes;
+    this.sizeBytes += bytes.length;
+    if (this.sizeBytes > SYNC_BYTES_MAX) return writeLater(this.fd, bytes, position);
+    this.writeAt(bytes, position);
+    return undefined;
+  }
+
+  /** Overwrites in place: the size record at the end, milters' edits. */
+  writeAt(bytes: Buffer, offset: number): void {
+    let written = 0;
+    while (written < bytes.length) {
+      written += writeSync(this.fd, bytes, written, bytes.length - written, offset + written);
+    }
+  }
+
+  /** Drops what was written, to begin again in the same file. */
+  truncate(sizeBytes = 0): void {
+    ftruncateSync(this.fd, sizeBytes);
+    this.sizeBytes = sizeBytes;
+  }
+
+  /** Moves the unfinished file to another queue: hold. */
+  moveTo(queue: QueueName): void {
+    const path = this.#base + queuePath(queue, this.id, this.#hashing);
+    makeFolder(this.#base + queueFolder(queue, this.id, this.#hashing));
+    renameSync(this.#path, path);
+    this.#path = path;
+  }
+
+  /**
+   * Declares the message complete, waits for stable storage, and closes the file. When this
+   * returns, and not before, we answer for the message. When it throws, the file is gone.
+   *
+   * @param mode complete: 0700; in maildrop 0744
+   */
+  async commit(mode: number = QUEUE_FILE_MODE.ready): Promise<void> {
+    try {
+      fchmodSync(this.fd, mode);
+      await commit(this.fd);
+      this.#close();
+    } catch (error) {
+      this.discard();
+      throw error;
+    }
+  }
+
+  /** Removes the file: nobody was promised anything. Harmless after it is closed by `commit`. */
+  discard(): void {
+    if (!this.#open) return;
+    unlinkQuietly(this.#path);
+    this.#close();
+  }
+
+  #close(): void {
+    this.#open = false;
+    closeSync(this.fd);
+  }
+}
+
+async function writeLater(fd: number, bytes: Buffer, position: number): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) {
+    written += await writeSome(fd, bytes, written, position + written);
+  }
+}
+
+function writeSome(fd: number, bytes: Buffer, from: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, bytes, from, bytes.length - from, position, (error, written) =>
+      error === null ? resolve(written) : reject(error),
+    );
+  });
+}
