@@ -1,0 +1,228 @@
+/** What postmap(1) and postalias(1) share: make, change and ask tables. */
+import { readFileSync } from 'node:fs';
+import { type Configuration, loadConfiguration } from '../../lib/config/configuration.ts';
+import { FatalError } from '../../lib/log/fatal.ts';
+import { type Log, openLog } from '../../lib/log/log.ts';
+import { withType } from '../../lib/table/aliases-file.ts';
+import {
+  openTableOrThrow,
+  type Table,
+  type TableContext,
+  TableError,
+} from '../../lib/table/table.ts';
+import { type BuildOptions, removeKeys } from '../../lib/table/table-build.ts';
+import {
+  type OptionSyntax,
+  type ParsedOptions,
+  parseOptions,
+  UsageError,
+} from '../options/options.ts';
+import { asOwnerOf } from './owner.ts';
+
+/** How the two commands differ. */
+export interface MapCommand extends OptionSyntax {
+  readonly program: string;
+  /** Makes `type:path` from its source, or from `input`. */
+  readonly build: (name: string, options: BuildOptions, input?: Buffer) => void;
+  /** `-s` and `-q -` print a key and its value. */
+  readonly format: (key: string, value: string) => string;
+  /** The keys of `-q -`, when they are not just lines. */
+  readonly queryKeys?: (
+    options: ParsedOptions,
+    bytes: Buffer,
+    configuration: Configuration,
+  ) => readonly string[] | undefined;
+}
+
+/** One run of the command. */
+interface Run {
+  readonly command: MapCommand;
+  readonly options: ParsedOptions;
+  readonly configuration: Configuration;
+  readonly context: TableContext;
+  readonly maps: readonly string[];
+}
+
+/** Runs the command; sets the exit status of the process. */
+export async function runMapCommand(command: MapCommand, argv: readonly string[]): Promise<void> {
+  let log: Log | undefined;
+  try {
+    const options = parseOptions(argv, command);
+    if (options.has('c')) process.env['MAIL_CONFIG'] = options.value('c');
+    checkModes(options, command);
+    const configuration = loadConfiguration({ processName: command.program });
+    log = openLog({ program: command.program, configuration, to: 'both' });
+    for (const warning of configuration.warnings) log.warn(warning);
+    const maps = options.operands.map((name) => withType(name, configuration));
+    const context = contextOf(options, configuration, log);
+    process.exitCode = await runMode({ command, options, configuration, context, maps });
+  } catch (error) {
+    fail(command.program, error, log);
+  }
+}
+
+function fail(program: string, error: unknown, opened: Log | undefined): void {
+  const log = opened ?? openLog({ program, to: 'terminal' });
+  if (error instanceof UsageError && error.hint !== undefined) {
+    process.stderr.write(`${program}: ${error.hint}\n`);
+  }
+  log.fatal(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
+
+function checkModes(options: ParsedOptions, { usage }: MapCommand): void {
+  const modes = ['s', 'q', 'd'].filter((flag) => options.has(flag));
+  const again = options.count('q') + options.count('d') > 1;
+  if (modes.length > 1 || again) {
+    throw new FatalError(`specify only one of -s ${modes.includes('s') ? 'or ' : ''}-q or -d`);
+  }
+  if (['b', 'h', 'm'].some((flag) => options.has(flag)) && options.value('q') !== '-') {
+    throw new FatalError('specify -b -h or -m only with "-q -"');
+  }
+  if (options.operands.length === 0) throw new UsageError(undefined, usage);
+}
+
+function contextOf(options: ParsedOptions, configuration: Configuration, log: Log): TableContext {
+  const bodyQuery = options.has('b') || options.has('h');
+  return {
+    configuration,
+    log,
+    fold: !options.has('f'),
+    valuesAreFiles: options.has('F'),
+    duplicates: true,
+    ...(options.has('u') || (bodyQuery && !options.has('U')) ? { utf8: false } : {}),
+  };
+}
+
+async function runMode(run: Run): Promise<number> {
+  const { options } = run;
+  if (options.has('s')) return dump(run);
+  const query = options.value('q');
+  if (query !== undefined) return query === '-' ? queryInput(run) : queryKey(run, query);
+  const key = options.value('d');
+  if (key !== undefined) return remove(run, key === '-' ? readLines() : [key]);
+  build(run);
+  return 0;
+}
+
+function build({ command, options, context, maps }: Run): void {
+  const incremental = options.has('i');
+  const input = incremental ? readFileSync(0) : undefined;
+  const how: BuildOptions = {
+    ...context,
+    incremental,
+    copyMode: !options.has('p'),
+    duplicateKeys: options.has('r') ? 'replace' : options.has('w') ? 'ignore' : 'warn',
+  };
+  for (const name of maps) {
+    const action = () => command.build(name, how, input);
+    if (options.has('o')) action();
+    else asOwnerOf(name.slice(name.indexOf(':') + 1), action);
+  }
+}
+
+function remove({ context, maps }: Run, keys: readonly string[]): number {
+  const removed = maps.flatMap((name) => {
+    let found: string[] = [];
+    const action = () => {
+      found = removeKeys(name, keys, context);
+    };
+    asOwnerOf(name.slice(name.indexOf(':') + 1), action);
+    return found;
+  });
+  return removed.length > 0 ? 0 : 1;
+}
+
+function dump({ command, maps, context, options }: Run): number {
+  for (const name of maps) {
+    const table = openTableOrThrow(name, context);
+    if (table.entries === undefined) {
+      throw new FatalError(`table ${name}: sequence operation is not supported`);
+    }
+    print(table.entries(), command, options);
+    table.close();
+  }
+  return 0;
+}
+
+const CHUNK_CHARACTERS = 1 << 16;
+
+function print(
+  entries: Iterable<readonly [string, string]>,
+  { format }: MapCommand,
+  options: ParsedOptions,
+): void {
+  let text = '';
+  for (const [key, value] of entries) {
+    text += `${format(key, decoded(value, options))}\n`;
+    if (text.length < CHUNK_CHARACTERS) continue;
+    process.stdout.write(text);
+    text = '';
+  }
+  process.stdout.write(text);
+}
+
+async function queryKey({ maps, context, options }: Run, key: string): Promise<number> {
+  for (const name of maps) {
+    const table = openTableOrThrow(name, context);
+    const value = await ask(table, key, context);
+    table.close();
+    if (value === undefined) continue;
+    process.stdout.write(`${decoded(value, options)}\n`);
+    return 0;
+  }
+  return 1;
+}
+
+async function queryInput(run: Run): Promise<number> {
+  const { command, maps, context, options } = run;
+  const bytes = readFileSync(0);
+  const keys = command.queryKeys?.(options, bytes, run.configuration) ?? lines(bytes);
+  const tables = maps.map((name) => openTableOrThrow(name, context));
+  let found = false;
+  for (const key of keys) {
+    for (const table of tables) {
+      const value = await ask(table, key, context);
+      if (value === undefined) continue;
+      process.stdout.write(`${command.format(key, decoded(value, options))}\n`);
+      found = true;
+      break;
+    }
+  }
+  for (const table of tables) table.close();
+  return found ? 0 : 1;
+}
+
+async function ask(table: Table, key: string, { log }: TableContext): Promise<string | undefined> {
+  const value = await answer(table, key);
+  if (value !== '') return value;
+  log?.warn(`table ${table.name}: key ${key}: empty string result is not allowed`);
+  log?.warn(`table ${table.name} should return NO RESULT in case of NOT FOUND`);
+  return value;
+}
+
+async function answer(table: Table, key: string): Promise<string | undefined> {
+  try {
+    return await table.lookup(key);
+  } catch (error) {
+    if (!(error instanceof TableError)) throw error;
+    const prefix = `table ${table.name}: `;
+    const message = error.message.startsWith(prefix) ? error.message : prefix + error.message;
+    throw new FatalError(message, { cause: error });
+  }
+}
+
+/** `-F`: the table holds the base64 of a file's contents. */
+function decoded(value: string, options: ParsedOptions): string {
+  return options.has('F') ? Buffer.from(value, 'base64').toString() : value;
+}
+
+function readLines(): string[] {
+  return lines(readFileSync(0));
+}
+
+function lines(bytes: Buffer): string[] {
+  const all = bytes.toString().split('\n');
+  if (all.at(-1) === '') all.pop();
+  return all;
+}

@@ -1,0 +1,64 @@
+/** Tables of a few lines each: static, fail, environ, unix. */
+import { groupLine, passwdLine } from '../os/name-service.ts';
+import { withoutBraces } from './braces.ts';
+import {
+  type Answer,
+  type Table,
+  type TableContext,
+  TableError,
+  TableOpenError,
+} from './definition.ts';
+import { folding } from './fold.ts';
+import { fileContents } from './memory-table.ts';
+
+/** `static:text`: one answer to every question. */
+export function openStatic(text: string, context: TableContext): Table {
+  const name = `static:${text}`;
+  const value = staticValue(text);
+  const answer = context.valuesAreFiles ? fileContents(value, name) : value;
+  return plainTable(name, () => answer);
+}
+
+function staticValue(text: string): string {
+  try {
+    return withoutBraces(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TableOpenError(`bad static:name syntax: ${reason}`, { cause: error });
+  }
+}
+
+/** `fail:name`: a table in trouble, to see what the mail system does then. */
+export function openFail(text: string): Table {
+  const name = `fail:${text}`;
+  const lookup = (): never => {
+    throw new TableError(`table ${name}: query error: Application error`);
+  };
+  return { ...plainTable(name, lookup), pattern: true };
+}
+
+/** `environ:name`: the environment of the process. */
+export function openEnviron(text: string, context: TableContext): Table {
+  const fold = folding(context);
+  return plainTable(`environ:${text}`, (key) => process.env[fold(key)]);
+}
+
+/** `unix:passwd.byname`, `unix:group.byname`: the system's users and groups. */
+export function openUnix(text: string, context: TableContext): Table {
+  const name = `unix:${text}`;
+  const line = { 'passwd.byname': passwdLine, 'group.byname': groupLine }[text];
+  if (line === undefined) throw new TableOpenError(`unknown table: ${name}`);
+  const fold = folding(context);
+  return plainTable(name, (key) => {
+    try {
+      return line(fold(key));
+    } catch (error) {
+      throw new TableError(`table ${name}: ${error}`, { cause: error });
+    }
+  });
+}
+
+/** A table without a file. */
+export function plainTable(name: string, lookup: (key: string) => Answer): Table {
+  return { name, pattern: false, lookup, changed: () => false, close() {} };
+}

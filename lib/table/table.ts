@@ -1,0 +1,117 @@
+/**
+ * Lookup tables: `type:name` in main.cf, and what answers. Start here.
+ *
+ * Tables are opened before a daemon drops its privileges and changes its root directory; from then
+ * on they need no path. Postfix: DATABASE_README.
+ */
+import { FatalError } from '../log/fatal.ts';
+import { splitItems } from './braces.ts';
+import { openCidr } from './cidr-table.ts';
+import { openPipe, openRandom, openUnion } from './composite-tables.ts';
+import {
+  type Table,
+  type TableContext,
+  TableError,
+  TableOpenError,
+  type TableOpener,
+} from './definition.ts';
+import { isIndexedType, openIndexed } from './indexed-table.ts';
+import { openInline, openInternal, openTextHash } from './memory-table.ts';
+import { openPcre, openRegexp } from './pattern-table.ts';
+import { openEnviron, openFail, openStatic, openUnix } from './small-tables.ts';
+import { TableList } from './table-list.ts';
+
+export type { Answer, Table, TableContext, TableLog } from './definition.ts';
+export { TableError, TableOpenError } from './definition.ts';
+export { type Found, TableList } from './table-list.ts';
+
+const OPENERS: Readonly<Record<string, TableOpener>> = {
+  cidr: openCidr,
+  environ: openEnviron,
+  fail: openFail,
+  inline: openInline,
+  internal: openInternal,
+  pcre: openPcre,
+  pipemap: (name, context) => openPipe(name, context, openTableOrThrow),
+  // proxymap(8) saves Postfix open files; ours opens the table itself.
+  proxy: (name, context) => openTableOrThrow(name, context),
+  randmap: openRandom,
+  regexp: openRegexp,
+  static: openStatic,
+  texthash: openTextHash,
+  unionmap: (name, context) => openUnion(name, context, openTableOrThrow),
+  unix: openUnix,
+};
+
+const NOT_BUILT: ReadonlySet<string> = new Set(
+  'ldap memcache mongodb mysql netinfo nis nisplus pgsql socketmap sqlite tcp'.split(' '),
+);
+
+/** Every table type that openTable knows, for `postconf -m`. */
+export function tableTypes(): string[] {
+  return [...Object.keys(OPENERS), 'btree', 'cdb', 'dbm', 'hash', 'lmdb', 'sdbm'].sort();
+}
+
+/**
+ * Opens `type:name`.
+ *
+ * @throws {TableOpenError} when it cannot be opened: a command stops then
+ * @throws {FatalError} when the text is not of that form
+ */
+export function openTableOrThrow(text: string, context: TableContext): Table {
+  const { type, name } = splitTableName(text);
+  if (isIndexedType(type)) return openIndexed(type, name, context);
+  const open = Object.hasOwn(OPENERS, type) ? OPENERS[type] : undefined;
+  if (open !== undefined) return open(name, context);
+  const reason = `unsupported dictionary type: ${type}`;
+  throw new TableOpenError(NOT_BUILT.has(type) ? `${reason} (not built into Posthaste)` : reason);
+}
+
+/**
+ * Opens `type:name` for a daemon, which goes on when it can't be: what needs the table is deferred,
+ * and each such lookup logs why.
+ *
+ * @throws {FatalError} when the text is not of that form
+ */
+export function openTable(text: string, context: TableContext): Table {
+  try {
+    return openTableOrThrow(text, context);
+  } catch (error) {
+    if (!(error instanceof TableOpenError)) throw error;
+    context.log?.error(error.message);
+    return unavailableTable(text, error, context);
+  }
+}
+
+/** Opens the tables that `parameter` lists, in their order. @throws {FatalError} as openTable */
+export function openTables(
+  text: string,
+  context: TableContext & { readonly parameter: string },
+): TableList {
+  const tables = splitItems(text).map((name) => openTable(name, context));
+  return new TableList(context.parameter, tables, context.log);
+}
+
+/** Takes `type:name` apart. @throws {FatalError} */
+export function splitTableName(text: string): { type: string; name: string } {
+  const colon = text.indexOf(':');
+  if (colon <= 0 || colon === text.length - 1) {
+    throw new FatalError(`open dictionary: expecting "type:name" form instead of "${text}"`);
+  }
+  return { type: text.slice(0, colon), name: text.slice(colon + 1) };
+}
+
+function unavailableTable(name: string, reason: TableOpenError, context: TableContext): Table {
+  const text = `${name} is unavailable. ${reason.message}`;
+  return {
+    name,
+    pattern: false,
+    lookup() {
+      context.log?.warn(text);
+      throw new TableError(text, { cause: reason });
+    },
+    // Not "changed": a daemon that left for it would be back with the same trouble at once.
+    changed: () => false,
+    close() {},
+  };
+}
