@@ -1,0 +1,4 @@
+import { runConnectionServer } from '../lib/server/connection-server.ts';
+import { flush } from '../services/flush/service.ts';
+
+runConnectionServer(flush);

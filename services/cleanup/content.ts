@@ -1,0 +1,215 @@
+/**
+ * The content of a message: headers one by one, body lines as many at once as nobody has to look at.
+ */
+import {
+  MIME_ERROR_TEXT,
+  type MimeError,
+  type MimeEvent,
+  MimeParser,
+} from '../../lib/message/mime.ts';
+import { RECORD } from '../../lib/queue/record.ts';
+import type { RecordParser } from '../../lib/queue/record-parser.ts';
+import { hasCharacters, withoutCharacters } from './characters.ts';
+import { checkLine, logAction, rejectLine } from './checks.ts';
+import { HeaderWriter } from './headers.ts';
+import type { Message } from './message.ts';
+import { FLAG, STATUS } from './protocol.ts';
+
+const CR = 0x0d;
+const LF = 0x0a;
+const DASH = 0x2d;
+
+export class ContentReader {
+  readonly #message: Message;
+  readonly #mime: MimeParser;
+  readonly #headers: HeaderWriter;
+  readonly #lineLimit: number;
+  readonly #replacesStray: boolean;
+  /** The last line has no end yet. */
+  #continued = false;
+  #started = false;
+  /** Bytes of the part's body that body_checks have seen. */
+  #bodyBytes = 0;
+
+  constructor(message: Message) {
+    const { parameters, checks } = message.settings;
+    const strict = parameters.strict_8bitmime;
+    const header = strict || parameters.strict_7bit_headers;
+    const body = strict || parameters.strict_8bitmime_body;
+    const domain = parameters.strict_mime_encoding_domain;
+    this.#message = message;
+    this.#lineLimit = parameters.line_length_limit;
+    this.#replacesStray = parameters.cleanup_replace_stray_cr_lf;
+    this.#headers = new HeaderWriter(message);
+    this.#mime = new MimeParser({
+      disabled: parameters.disable_mime_input_processing,
+      nestingLimit: parameters.mime_nesting_limit,
+      boundaryLimit: parameters.mime_boundary_length_limit,
+      headerLimit: parameters.header_size_limit,
+      report: {
+        nesting: header || body || domain || Object.values(checks).some((list) => list),
+        eightBitHeader: header,
+        eightBitBody: body,
+        encodingDomain: domain,
+      },
+    });
+  }
+
+  /**
+   * Copies records from the current one on as they are, as long as they are body lines that nobody
+   * has to look at.
+   *
+   * @returns whether the current record is still to do; else the parser has no more
+   */
+  skim(parser: RecordParser): boolean {
+    const message = this.#message;
+    if (!this.#mime.wantsBoundariesOnly || this.#looksAtBody) return true;
+    const boundaries = !this.#mime.isOpaque;
+    let { bytes, recordStart: from, recordStart: to } = parser;
+    let stray = this.#nextStray(bytes, from);
+    for (;;) {
+      const { type, start, end } = parser;
+      if (parser.bytes !== bytes) {
+        this.#copy(bytes, from, to);
+        ({ bytes, recordStart: from } = parser);
+        stray = this.#nextStray(bytes, from);
+      }
+      if (stray < start) stray = this.#nextStray(bytes, start);
+      const plain =
+        (type === 'N' || type === 'L') &&
+        end - start <= this.#lineLimit &&
+        stray >= end &&
+        !(boundaries && !this.#continued && bytes[start] === DASH && bytes[start + 1] === DASH);
+      if (!plain) {
+        this.#copy(bytes, from, parser.recordStart);
+        return true;
+      }
+      this.#continued = type === 'L';
+      to = end;
+      if (!parser.next()) break;
+    }
+    this.#copy(bytes, from, to);
+    message.checkSize();
+    return false;
+  }
+
+  /** Takes one record that nobody skimmed. */
+  async record(type: string, data: string): Promise<void> {
+    const message = this.#message;
+    if (type !== RECORD.text && type !== RECORD.longText) {
+      message.reject(`unexpected record type ${type.charCodeAt(0)} in message content`);
+      return;
+    }
+    const text = this.#clean(data);
+    if (text === undefined) return;
+    const continued = type === RECORD.longText;
+    if (!this.#started) this.#begin(text);
+    this.#mime.skipped(this.#continued);
+    this.#continued = continued;
+    await this.#handle(this.#mime.line(text, continued));
+  }
+
+  /** The content is over. */
+  async end(): Promise<void> {
+    const message = this.#message;
+    // Readers join pieces of a line; the last one has to end. A header's are one already.
+    const open = this.#continued && !this.#mime.inPrimaryHeaders;
+    await this.#handle(this.#mime.end());
+    if (open) message.put(RECORD.text);
+  }
+
+  get #looksAtBody(): boolean {
+    const { settings } = this.#message;
+    if (!this.#message.has(FLAG.FILTER)) return false;
+    return (
+      settings.checks.body !== undefined ||
+      settings.rejectCharacters !== undefined ||
+      settings.stripCharacters !== undefined
+    );
+  }
+
+  /** A first line that continues a header which is not there is no header. */
+  #begin(text: string): void {
+    this.#started = true;
+    if (text.startsWith(' ') || text.startsWith('\t')) this.#message.put(RECORD.text);
+  }
+
+  #copy(bytes: Buffer, from: number, to: number): void {
+    if (to > from && this.#message.writes) this.#message.output.raw(bytes, from, to);
+  }
+
+  /** Where the next CR or LF is that may be inside a line: lengths look like them, too. */
+  #nextStray(bytes: Buffer, from: number): number {
+    if (!this.#replacesStray) return Number.POSITIVE_INFINITY;
+    const cr = bytes.indexOf(CR, from);
+    const lf = bytes.indexOf(LF, from);
+    return Math.min(cr < 0 ? Number.POSITIVE_INFINITY : cr, lf < 0 ? Number.POSITIVE_INFINITY : lf);
+  }
+
+  /** @returns undefined when the line makes the message one that we refuse */
+  #clean(data: string): string | undefined {
+    const message = this.#message;
+    const { rejectCharacters, stripCharacters } = message.settings;
+    const filters = message.has(FLAG.FILTER);
+    if (filters && rejectCharacters !== undefined && hasCharacters(data, rejectCharacters)) {
+      rejectLine(message, 'content', data, '5.7.1 disallowed character');
+      return undefined;
+    }
+    const kept =
+      filters && stripCharacters !== undefined ? withoutCharacters(data, stripCharacters) : data;
+    return this.#replacesStray ? kept.replace(/[\r\n]/g, ' ') : kept;
+  }
+
+  async #handle(events: readonly MimeEvent[]): Promise<void> {
+    const message = this.#message;
+    for (const event of events) {
+      switch (event.kind) {
+        case 'header':
+          this.#bodyBytes = 0;
+          await this.#headers.header(event.of, untilNul(event.text));
+          break;
+        case 'headers-end':
+          if ((message.errors & (STATUS.HOPS | STATUS.BAD)) !== 0) return;
+          if (this.#headers.hops === 0) message.reject('no Received: header');
+          else this.#headers.addMissing();
+          break;
+        case 'body':
+          await this.#body(event.text, event.continued);
+          break;
+        case 'error':
+          this.#mimeError(event.error, event.text);
+      }
+    }
+  }
+
+  async #body(given: string, continued: boolean): Promise<void> {
+    const message = this.#message;
+    const type = continued ? RECORD.longText : RECORD.text;
+    const tables = message.settings.checks.body;
+    const seen = this.#bodyBytes;
+    this.#bodyBytes += given.length + 1;
+    const limit = message.settings.parameters.body_checks_size_limit;
+    if (tables === undefined || !message.has(FLAG.FILTER) || seen >= limit) {
+      message.put(type, given);
+      return;
+    }
+    const verdict = await checkLine(message, tables, { part: 'body', text: given });
+    if (verdict.before !== undefined) message.put(RECORD.text, verdict.before);
+    if (verdict.text !== undefined) message.put(type, verdict.text);
+  }
+
+  /** A header that is too long is cut, and that is all. */
+  #mimeError(error: MimeError, text: string): void {
+    const message = this.#message;
+    if (error === 'header-length' || (message.errors & STATUS.CONT) !== 0) return;
+    const what = MIME_ERROR_TEXT[error];
+    message.fail(STATUS.CONT, `5.6.0 ${what}`);
+    logAction(message, 'reject', `mime-error ${what}:`, text, '');
+  }
+}
+
+/** A NUL ends a header, and hides the rest of it from whoever reads it later. */
+function untilNul(header: string): string {
+  const nul = header.indexOf('\0');
+  return nul < 0 ? header : header.slice(0, nul);
+}

@@ -1,0 +1,188 @@
+/**
+ * Recipients: completed and mapped, expanded through virtual_alias_maps, written without duplicates,
+ * and copied to whom main.cf says (bcc).
+ */
+import { unquote } from '../../lib/address/address.ts';
+import type { Recipient } from '../../lib/delivery/recipient.ts';
+import { NOTIFY } from '../../lib/dsn/notify.ts';
+import { RECORD } from '../../lib/queue/record.ts';
+import type { TableList } from '../../lib/table/table.ts';
+import { isAscii, toLogText } from './byte-string.ts';
+import { type Message, SEND_OPTION } from './message.ts';
+import { FLAG, STATUS } from './protocol.ts';
+
+/** A recipient as the client gave it. */
+export interface GivenRecipient {
+  /** Internal form. */
+  readonly address: string;
+  /** From an `O` record; undefined: it is the address itself. */
+  readonly original: string | undefined;
+  /** ORCPT as `type;address`; undefined when none was given. */
+  readonly dsnOriginal: string | undefined;
+  /** NOTIFY bits; 0 when not given. */
+  readonly notify: number;
+}
+
+/** Takes one recipient into the message. */
+export async function addRecipient(message: Message, given: GivenRecipient): Promise<void> {
+  const { settings } = message;
+  const address = await cleanAddress(
+    message,
+    given.address === '' ? settings.parameters.empty_address_recipient : given.address,
+  );
+  const dsnOriginal = given.dsnOriginal ?? `${addressType(message, address)};${address}`;
+  const original = given.original ?? given.address;
+  await writeRecipient(message, { original, dsnOriginal, notify: given.notify }, address);
+  message.recipient = address;
+  if (settings.recipientBcc !== undefined && message.has(FLAG.BCC_OK) && address !== '') {
+    await addMappedBcc(message, settings.recipientBcc, address);
+  }
+}
+
+/** Copies to whom a bcc table says for an address. */
+export async function addMappedBcc(
+  message: Message,
+  tables: TableList,
+  address: string,
+): Promise<void> {
+  const found = await message.surroundings.rewriting.lookup(message, tables, address);
+  if (found !== undefined) await addBcc(message, found.value);
+}
+
+/** A recipient of our own making: nobody is notified about it. */
+export async function addBcc(message: Message, given: string): Promise<void> {
+  const address = await cleanAddress(message, unquote(given));
+  const names = { original: address, dsnOriginal: '', notify: NOTIFY.never };
+  await writeRecipient(message, names, address);
+}
+
+async function cleanAddress(message: Message, address: string): Promise<string> {
+  const { rewriting } = message.surroundings;
+  const complete = await rewriting.internal('local', address);
+  if (!message.has(FLAG.MAP_OK) || !rewriting.maps('envelope_recipient')) return complete;
+  return rewriting.map(message, 'envelope_recipient', complete);
+}
+
+function addressType(message: Message, address: string): string {
+  if (isAscii(address)) return 'rfc822';
+  message.noteUtf8(0);
+  return (message.sendOptions & SEND_OPTION.smtputf8) !== 0 ? 'utf-8' : 'rfc822';
+}
+
+/** What all results of one recipient have in common. */
+interface Names {
+  readonly original: string;
+  readonly dsnOriginal: string;
+  readonly notify: number;
+}
+
+async function writeRecipient(message: Message, names: Names, address: string): Promise<void> {
+  const tables = message.settings.virtualAliases;
+  if (tables === undefined || !message.has(FLAG.MAP_OK)) {
+    writeOne(message, names, address);
+    return;
+  }
+  const results = await expandAliases(message, tables, address);
+  const expanded = results.length > 1 || results[0] !== address;
+  // RFC 3461 5.2.7.1 (b): report the expansion; the results notify of failure and delay only.
+  const tells = expanded && (names.notify & NOTIFY.success) !== 0;
+  if (tells) await reportExpansion(message, names, address);
+  const notify = tells ? names.notify & ~NOTIFY.success || NOTIFY.never : names.notify;
+  for (const result of results) writeOne(message, { ...names, notify }, result);
+}
+
+function writeOne(message: Message, { original, dsnOriginal, notify }: Names, address: string) {
+  const byOrigin = message.settings.parameters.enable_original_recipient;
+  const key = byOrigin ? `${dsnOriginal}\n${notify}\n${original}\n${address}` : address;
+  if (!message.duplicates.isNew(key)) return;
+  if (notify !== 0) message.attribute('notify_flags', notify);
+  if (dsnOriginal !== '') message.attribute('dsn_orig_rcpt', dsnOriginal);
+  message.put(RECORD.originalRecipient, original);
+  if (message.has(FLAG.BOUNCE)) {
+    const offset = message.output.offset;
+    message.written.push(recipientFor({ original, dsnOriginal, notify }, address, offset));
+  }
+  message.put(RECORD.recipient, address);
+  message.recipientCount += 1;
+}
+
+/** A recipient as other services are told of it. */
+function recipientFor(names: Names, address: string, offset: number): Recipient {
+  return {
+    original: toLogText(names.original),
+    address: toLogText(address),
+    offset,
+    dsnOriginal: toLogText(names.dsnOriginal),
+    notify: names.notify,
+  };
+}
+
+async function reportExpansion(message: Message, names: Names, address: string): Promise<void> {
+  const recipient = recipientFor(names, address, 0);
+  const detail = {
+    status: '2.0.0',
+    diagType: '',
+    diagText: '',
+    mtaType: '',
+    mtaName: '',
+    action: 'expanded',
+    reason: 'alias expanded',
+  };
+  const { bounce } = message.surroundings;
+  if (await bounce.append('trace', message.id, 0, recipient, detail)) return;
+  message.warn('trace logfile update error');
+  message.fail(STATUS.WRITE);
+}
+
+/**
+ * All addresses that an address stands for. Each result is looked up in turn, until tables know no
+ * more of it or an address stands for itself. On trouble the address itself is returned, and the
+ * message is in trouble.
+ */
+async function expandAliases(
+  message: Message,
+  tables: TableList,
+  address: string,
+): Promise<readonly string[]> {
+  const { rewriting } = message.surroundings;
+  const { parameters, propagate } = message.settings;
+  const refuse = (what: string): readonly string[] => {
+    message.warn(`unreasonable ${what} -- message not accepted, try again later`);
+    message.fail(STATUS.DEFER, '4.6.0 Alias expansion error');
+    return [address];
+  };
+  const results = [address];
+  const final = new Set<string>();
+  for (let at = 0; at < results.length; at += 1) {
+    if (results.length > parameters.virtual_alias_expansion_limit) {
+      return refuse(`${tables.parameter} map expansion size for ${address}`);
+    }
+    for (let count = 0; ; count += 1) {
+      const current = results[at] as string;
+      if (final.has(current.toLowerCase())) break;
+      if (count >= parameters.virtual_alias_recursion_limit) {
+        return refuse(`${tables.parameter} map nesting for ${address}`);
+      }
+      const before = message.errors;
+      const found = await rewriting.lookup(message, tables, current);
+      if (found === undefined) {
+        if (message.errors === before) break;
+        message.reason = '4.6.0 Alias expansion error';
+        return [address];
+      }
+      const expanded = await rewriting.expand(found, current, propagate.has('virtual'));
+      if (expanded.length === 0) break;
+      for (const [index, external] of expanded.entries()) {
+        const one = unquote(external);
+        if (external.length > parameters.virtual_alias_address_length_limit) {
+          return refuse(`${tables.parameter} result ${one.slice(0, 300)}...`);
+        }
+        if (index === 0) results[at] = one;
+        else results.push(one);
+        // An address may stand for itself, once.
+        if (one.toLowerCase() === current.toLowerCase()) final.add(current.toLowerCase());
+      }
+    }
+  }
+  return results;
+}

@@ -1,0 +1,234 @@
+/**
+ * One client of cleanup: for each message it gets a queue id, sends records, and is told what became
+ * of it, when that is on stable storage. Start here to see a message go through.
+ */
+
+import type { TriggerClient } from '../../lib/clients/trigger.ts';
+import { sleep } from '../../lib/clock/clock.ts';
+import { announcement } from '../../lib/ipc/attributes.ts';
+import type { IpcConnection } from '../../lib/ipc/connection.ts';
+import { IpcError } from '../../lib/ipc/error.ts';
+import { int } from '../../lib/ipc/fields.ts';
+import { keepingReply } from '../../lib/ipc/keep.ts';
+import { PROTOCOLS } from '../../lib/ipc/protocols.ts';
+import { isErrno } from '../../lib/os/error.ts';
+import { createQueueFile, type NewQueueFile } from '../../lib/queue/new-file.ts';
+import { RECORD, RecordError } from '../../lib/queue/record.ts';
+import { RecordParser } from '../../lib/queue/record-parser.ts';
+import { ContentReader } from './content.ts';
+import { EnvelopeReader } from './envelope.ts';
+import { Message, type Surroundings } from './message.ts';
+import { CANNOT_BOUNCE, FLAG, STATUS } from './protocol.ts';
+import { returnToSender } from './return-to-sender.ts';
+import { removeStaleLogs } from './stale-logs.ts';
+
+export interface SessionOptions extends Surroundings {
+  /** Wakes qmgr up. */
+  readonly qmgr: TriggerClient;
+  readonly flow: { takeToken(): boolean; putTokens(count: number): void };
+  readonly stopping: AbortSignal;
+}
+
+const FLAGS = { flags: int };
+/** The disk may be full for a while: Postfix, too, waits before it tries again to make a file. */
+const CREATE_RETRY_MS = 10_000;
+/** Larger records than this are no mail: a header line is cut into pieces by whoever sends it. */
+const RECORD_BYTES_MAX = 1024 * 1024;
+
+/** Serves a client until it leaves. */
+export async function serveClient(
+  connection: IpcConnection,
+  options: SessionOptions,
+): Promise<void> {
+  let file: NewQueueFile | undefined = await openFile(options);
+  let waiting = false;
+  const leave = () => {
+    if (waiting) connection.close();
+  };
+  options.stopping.addEventListener('abort', leave);
+  try {
+    await connection.send(announcement(PROTOCOLS.cleanup, ['queue_id', file.id]));
+    for (;;) {
+      waiting = file === undefined && !connection.hasInput;
+      const request = await connection.receive(FLAGS);
+      waiting = false;
+      if (request === undefined) return;
+      if (file === undefined) {
+        // A kept connection: the next message is announced when it is asked for.
+        file = await openFile(options);
+        await connection.send(announcement(PROTOCOLS.cleanup, ['queue_id', file.id]));
+      }
+      const message = new Message(file, request.flags, options);
+      const received = await new MessageReader(message).receive(connection);
+      if (!received) return;
+      await finish(message, options);
+      file = undefined;
+      const reply = [
+        ['status', message.errors],
+        ['reason', message.reason],
+      ] as const;
+      if (options.stopping.aborted) return connection.send(reply);
+      await connection.send(keepingReply(reply));
+    }
+  } finally {
+    options.stopping.removeEventListener('abort', leave);
+    file?.discard();
+  }
+}
+
+async function openFile({ settings, flow, log, stopping }: SessionOptions): Promise<NewQueueFile> {
+  const { parameters, hashing } = settings;
+  if (parameters.in_flow_delay > 0 && !flow.takeToken()) {
+    await sleep(parameters.in_flow_delay * 1000);
+  }
+  for (;;) {
+    try {
+      const file = createQueueFile('incoming', { long: parameters.enable_long_queue_ids, hashing });
+      removeStaleLogs(file.id, hashing);
+      return file;
+    } catch (error) {
+      if (!isErrno(error, 'ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE')) throw error;
+      log.warn(`create queue file in incoming: ${(error as Error).message}`);
+      await sleep(CREATE_RETRY_MS, stopping);
+    }
+  }
+}
+
+/** Reads the record stream of one message. */
+class MessageReader {
+  readonly #message: Message;
+  readonly #envelope: EnvelopeReader;
+  readonly #content: ContentReader;
+  readonly #parser = new RecordParser(RECORD_BYTES_MAX);
+  #stage: 'envelope' | 'content' | 'extracted' = 'envelope';
+  #ended = false;
+
+  constructor(message: Message) {
+    this.#message = message;
+    this.#envelope = new EnvelopeReader(message);
+    this.#content = new ContentReader(message);
+  }
+
+  /** @returns false when the client went away, or did what no client of ours does */
+  async receive(connection: IpcConnection): Promise<boolean> {
+    const message = this.#message;
+    while (!this.#ended) {
+      const chunk = await connection.receiveBytes();
+      if (chunk === undefined) return false;
+      this.#parser.push(chunk);
+      try {
+        if (!(await this.#take())) return false;
+      } catch (error) {
+        if (!(error instanceof RecordError)) throw error;
+        message.reject(error.message);
+        return false;
+      }
+      if (message.output.mustFlush) await message.flush();
+    }
+    connection.unread(this.#parser.takeRest());
+    return true;
+  }
+
+  /** Takes the records that are there. */
+  async #take(): Promise<boolean> {
+    const parser = this.#parser;
+    while (!this.#ended && parser.next()) {
+      if (this.#stage === 'content' && this.#message.writes && !this.#content.skim(parser)) break;
+      const { type } = parser;
+      const data = parser.bytes.toString('latin1', parser.start, parser.end);
+      if (type === RECORD.milterCount) {
+        if (!this.#refuseMilters(data)) return false;
+      } else if (!this.#message.writes) {
+        // Something is wrong: the client is told when it has said everything.
+        this.#ended = type === RECORD.end;
+      } else {
+        await this.#record(type, data);
+      }
+    }
+    return true;
+  }
+
+  async #record(type: string, data: string): Promise<void> {
+    const message = this.#message;
+    if (type === RECORD.pointer || type === RECORD.padding) {
+      message.warn(`record type ${type.charCodeAt(0)} not allowed - discarding this message`);
+      message.fail(STATUS.BAD);
+      return;
+    }
+    try {
+      await this.#dispatch(type, data);
+    } catch (error) {
+      if (!(error instanceof IpcError)) throw error;
+      message.warn(error.message);
+      message.fail(STATUS.WRITE);
+    }
+    if (type === RECORD.end) this.#ended = true;
+  }
+
+  async #dispatch(type: string, data: string): Promise<void> {
+    const message = this.#message;
+    switch (this.#stage) {
+      case 'envelope':
+        await this.#envelope.envelope(type, data);
+        if (type !== RECORD.message || !message.writes) return;
+        message.put(RECORD.message);
+        message.contentOffset = message.output.offset;
+        this.#stage = 'content';
+        return;
+      case 'content':
+        if (type !== RECORD.extracted) return this.#content.record(type, data);
+        await this.#content.end();
+        message.extractedOffset = message.output.offset;
+        message.put(RECORD.extracted);
+        this.#envelope.beginExtracted();
+        this.#stage = 'extracted';
+        return;
+      case 'extracted':
+        return this.#envelope.extracted(type, data);
+    }
+  }
+
+  /** @returns false when what follows is no record stream */
+  #refuseMilters(data: string): boolean {
+    const message = this.#message;
+    message.milters = false;
+    if ((Number.parseInt(data, 10) || 0) === 0) return true;
+    message.warn('milters are not built into this cleanup: remove smtpd_milters from main.cf');
+    message.fail(STATUS.DEFER);
+    return false;
+  }
+}
+
+/** Everything has come: decides, and brings the message to stable storage or removes it. */
+async function finish(message: Message, { qmgr, flow }: SessionOptions): Promise<void> {
+  const { settings, file } = message;
+  if (message.milters && message.has(FLAG.MILTER) && settings.parameters.non_smtpd_milters !== '') {
+    message.warn('non_smtpd_milters: milters are not built into this cleanup');
+    message.fail(STATUS.DEFER);
+  }
+  if (message.writes && message.recipient === undefined) message.fail(STATUS.RCPT);
+  if (message.writes && !message.complete) message.fail(STATUS.BAD);
+  if (message.has(FLAG.DISCARD)) message.errors = 0;
+  const returns = message.has(FLAG.BOUNCE) && message.sender !== undefined;
+  if (message.errors !== 0 && returns && (message.errors & CANNOT_BOUNCE) === 0) {
+    await message.flush();
+    await returnToSender(message);
+  }
+  if (message.errors !== 0 || message.has(FLAG.DISCARD)) {
+    removeStaleLogs(file.id, settings.hashing);
+    file.discard();
+    return;
+  }
+  const held = message.has(FLAG.HOLD);
+  try {
+    if (held) file.moveTo('hold');
+    await message.output.finish(message.size);
+    await file.commit();
+  } catch (error) {
+    file.discard();
+    message.writeFailed(error);
+    return;
+  }
+  if (held) flow.putTokens(1);
+  else qmgr.trigger('W');
+}

@@ -1,0 +1,151 @@
+/** What a process opens once, before it gives up its rights, and all its deliveries use. */
+import { readFileSync } from 'node:fs';
+import { splitList } from '../../lib/config/list.ts';
+import { parseMatchList } from '../../lib/config/match-list.ts';
+import type { ParameterName } from '../../lib/config/parameters.ts';
+import { openResolver } from '../../lib/dns/resolver.ts';
+import type { ServiceContext } from '../../lib/server/service.ts';
+import { openTable, openTables, type TableList } from '../../lib/table/table.ts';
+import type { Means } from './attempt.ts';
+import { Connector } from './connector.ts';
+import type { FilterOptions } from './content-filter.ts';
+import { parseServices } from './destination.ts';
+import type { GenericOptions } from './generic.ts';
+import { HostLookup } from './host-lookup.ts';
+import { refusalOf } from './refusals.ts';
+import { SessionCache } from './session-cache.ts';
+import { type Protocol, readSettings } from './settings.ts';
+import type { Trouble } from './trouble.ts';
+
+export interface State {
+  readonly means: Means;
+  /** Why no mail goes out at all with this configuration. */
+  readonly refusal: Trouble | undefined;
+  readonly generic: GenericOptions | undefined;
+  readonly filter: Pick<FilterOptions, 'mime' | 'addressTokenLimit'>;
+}
+
+export function openState(context: ServiceContext, protocol: Protocol): State {
+  const { configuration, log } = context;
+  const settings = readSettings(configuration, protocol);
+  const services = parseServices(readIfThere('/etc/services'));
+  const own = new Set([
+    ...configuration.addresses().map(({ address }) => address),
+    ...splitList(configuration.get('proxy_interfaces')),
+  ]);
+  const resolver = openResolver({
+    nameservers: splitList(configuration.get('dns_nameservers')),
+  });
+  const warn = (text: string) => log.warn(text);
+  const means: Means = {
+    settings,
+    rules: {
+      protocol,
+      defaultPort: settings.port,
+      dnsEnabled: settings.dnsEnabled,
+      portOf: (service) => services.get(service),
+    },
+    lookup: new HostLookup({
+      resolver,
+      settings,
+      isOwn: (address) => own.has(address),
+      random: Math.random,
+    }),
+    connector: new Connector({
+      settings,
+      interfaces: configuration.get('inet_interfaces') === 'all' ? [] : configuration.addresses(),
+      onOddity: warn,
+    }),
+    cache: new SessionCache({
+      idleMs: settings.cacheMs,
+      ageMs: settings.reuseMs,
+      reuseCount: settings.reuseCountLimit,
+    }),
+    discardedFor: discardedKeywords(context, protocol, settings.discardedKeywords),
+  };
+  const get = (suffix: string) => configuration.text(`${protocol}_${suffix}`);
+  return {
+    means,
+    refusal: refusalOf({
+      protocol,
+      tlsLevel: get('tls_security_level'),
+      enforceTls: get('enforce_tls') === 'yes',
+      wrapperMode: get('tls_wrappermode') === 'yes',
+      policyMaps: get('tls_policy_maps'),
+      perSite: get('tls_per_site'),
+      saslEnable: get('sasl_auth_enable') === 'yes',
+    }),
+    generic: openGeneric(context, protocol),
+    filter: {
+      mime: {
+        disabled: false,
+        nestingLimit: configuration.get('mime_nesting_limit'),
+        boundaryLimit: configuration.get('mime_boundary_length_limit'),
+        headerLimit: configuration.get('header_size_limit'),
+      },
+      addressTokenLimit: configuration.get('header_address_token_limit'),
+    },
+  };
+}
+
+/** The tables of a parameter; none when it is empty. */
+function openMaps(context: ServiceContext, parameter: ParameterName): TableList | undefined {
+  const { configuration, log } = context;
+  const text = configuration.text(parameter);
+  if (text.trim() === '') return undefined;
+  return openTables(text, { configuration, log, parameter });
+}
+
+function openGeneric(context: ServiceContext, protocol: Protocol): GenericOptions | undefined {
+  const { configuration, log } = context;
+  const tables = openMaps(context, `${protocol}_generic_maps`);
+  if (tables === undefined) return undefined;
+  const myorigin = configuration.get('myorigin');
+  const destinations = parseMatchList(configuration.get('mydestination'), {
+    name: 'mydestination',
+    openTable: (name) => openTable(name, { configuration, log }),
+  });
+  return {
+    tables,
+    delimiters: configuration.get('recipient_delimiter'),
+    ownerRequestSpecial: configuration.get('owner_request_special'),
+    propagateExtension: splitList(configuration.get('propagate_unmatched_extensions')).includes(
+      'generic',
+    ),
+    myorigin,
+    isOwnDomain: async (domain) =>
+      domain.toLowerCase() === myorigin.toLowerCase() ||
+      (await destinations.matchText(domain)).matched,
+  };
+}
+
+/** smtp_discard_ehlo_keyword_address_maps has the first word about a host. */
+function discardedKeywords(
+  context: ServiceContext,
+  protocol: Protocol,
+  always: readonly string[],
+): Means['discardedFor'] {
+  const general = withoutSilence(always);
+  const word = protocol === 'lmtp' ? 'lhlo' : 'ehlo';
+  const parameter = `${protocol}_discard_${word}_keyword_address_maps` as ParameterName;
+  const tables = openMaps(context, parameter);
+  if (tables === undefined) return async () => general;
+  return async (address) => {
+    const found = await tables.lookup(address);
+    return found === undefined ? general : withoutSilence(splitList(found.value.toLowerCase()));
+  };
+}
+
+/** `silent-discard` is about logging, not a keyword. */
+function withoutSilence(keywords: readonly string[]): ReadonlySet<string> {
+  return new Set(keywords.filter((keyword) => keyword !== 'silent-discard'));
+}
+
+/** A file that may be missing. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

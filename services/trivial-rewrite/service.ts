@@ -1,0 +1,113 @@
+/**
+ * trivial-rewrite(8): rewrites addresses to standard form, and resolves them to a transport,
+ * nexthop and recipient.
+ *
+ * Called by smtpd, cleanup, qmgr, local and bounce, over connections that stay. Calls nobody; reads
+ * tables, which it opens before it drops its privileges. When one of them has changed it says so in
+ * each reply, and leaves: the next process sees the new one. Postfix: trivial-rewrite(8).
+ */
+import { every } from '../../lib/clock/clock.ts';
+import type { IpcConnection } from '../../lib/ipc/connection.ts';
+import { str } from '../../lib/ipc/fields.ts';
+import { PROTOCOLS } from '../../lib/ipc/protocols.ts';
+import type { Log } from '../../lib/log/log.ts';
+import type { MultiService } from '../../lib/server/multi-server.ts';
+import { type RouteRules, resolveAddress } from './resolve.ts';
+import { rewriteAddress } from './rewrite.ts';
+import { openSettings, PARAMETERS, type Settings } from './settings.ts';
+import { TableWatch } from './table-watch.ts';
+
+type Names = (typeof PARAMETERS)[number];
+
+/** What the process keeps: its settings, and an eye on their tables. */
+interface State {
+  readonly settings: Settings;
+  readonly watch: TableWatch;
+}
+
+const REQUEST = { request: str };
+const REWRITE = { rule: str, address: str };
+const RESOLVE = { sender: str, address: str };
+
+/** A process that nobody asks sees within this time that a table has changed. */
+const WATCH_MS = 10_000;
+
+export const trivialRewrite: MultiService<Names, State> = {
+  name: 'trivial-rewrite',
+  parameters: PARAMETERS,
+  protocol: PROTOCOLS.rewrite,
+  open({ configuration, log }) {
+    const settings = openSettings(configuration, log);
+    return { settings, watch: new TableWatch(settings.tables, log) };
+  },
+  start(_context, { watch }) {
+    every(WATCH_MS, () => watch.leaveIfChanged()).unref();
+  },
+  async serve(connection, { log }, state) {
+    for (;;) {
+      const request = await connection.receive(REQUEST, { more: true });
+      if (request === undefined) return;
+      const served = await state.watch.during(() =>
+        answer(request.request, connection, state, log),
+      );
+      if (!served) return;
+    }
+  },
+};
+
+/** @returns false when the client makes no sense: the connection is closed without an answer */
+async function answer(
+  request: string,
+  connection: IpcConnection,
+  state: State,
+  log: Log,
+): Promise<boolean> {
+  switch (request) {
+    case 'rewrite':
+      return answerRewrite(connection, state, log);
+    case 'resolve':
+      return answerResolve(connection, state, state.settings.mail);
+    case 'verify':
+      return answerResolve(connection, state, state.settings.probes);
+    default:
+      log.warn(`unrecognized request: "${request}", ignored`);
+      return false;
+  }
+}
+
+async function answerRewrite(
+  connection: IpcConnection,
+  { settings, watch }: State,
+  log: Log,
+): Promise<boolean> {
+  const wanted = await connection.receive(REWRITE);
+  if (wanted === undefined) return false;
+  if (wanted.rule !== 'local' && wanted.rule !== 'remote') {
+    log.warn(`unknown context: ${wanted.rule}`);
+    return false;
+  }
+  const { address } = rewriteAddress(wanted.address, settings[wanted.rule]);
+  await connection.send([
+    ['flags', watch.flag()],
+    ['address', address],
+  ]);
+  return true;
+}
+
+async function answerResolve(
+  connection: IpcConnection,
+  { settings, watch }: State,
+  routes: RouteRules,
+): Promise<boolean> {
+  const wanted = await connection.receive(RESOLVE);
+  if (wanted === undefined) return false;
+  const found = await resolveAddress(wanted.sender, wanted.address, settings.resolve, routes);
+  await connection.send([
+    ['flags', watch.flag()],
+    ['transport', found.transport],
+    ['nexthop', found.nexthop],
+    ['recipient', found.recipient],
+    ['flags', found.flags],
+  ]);
+  return true;
+}
