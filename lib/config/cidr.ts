@@ -1,0 +1,37 @@
+/** Networks: `192.0.2.0/24`, `[2001:db8::]/32`. */
+import { isIP } from 'node:net';
+import { type Family, maskAddress, parseAddress } from './networks.ts';
+
+export interface Network {
+  readonly family: Family;
+  readonly bytes: readonly number[];
+  readonly bits: number;
+}
+
+/** A network, or why the text is not one, in Postfix's words. */
+export function parseNetwork(text: string): Network | string {
+  const [head = '', mask] = text.split('/');
+  const address = head.replace(/^\[(.*)\]$/, '$1');
+  const family = isIP(address);
+  if (family !== 4 && family !== 6) return `bad net/mask pattern: "${text}"`;
+  const width = family === 4 ? 32 : 128;
+  const bits = mask === undefined ? width : /^\d{1,3}$/.test(mask) ? Number(mask) : width + 1;
+  if (bits > width) return `bad mask length in "${text}"`;
+  const network = maskAddress(address, family, bits);
+  const bytes = parseAddress(address, family);
+  if (parseAddress(network, family).some((byte, index) => byte !== bytes[index])) {
+    const better = head.startsWith('[') ? `[${network}]` : network;
+    const hint = `perhaps you should use "${better}/${bits}" instead`;
+    return `non-null host address bits in "${text}", ${hint}`;
+  }
+  return { family, bytes, bits };
+}
+
+export function networkContains(network: Network, address: string): boolean {
+  if (isIP(address) !== network.family) return false;
+  const bytes = parseAddress(address, network.family);
+  return bytes.every((byte, index) => {
+    const keep = Math.min(8, Math.max(0, network.bits - index * 8));
+    return ((byte ^ (network.bytes[index] ?? 0)) & (0xff << (8 - keep)) & 0xff) === 0;
+  });
+}

@@ -1,0 +1,46 @@
+/** local(8): aliases, .forward files, mailboxes and commands. */
+import { bool, int, list, maps, raw, seconds, size, text } from '../kind.ts';
+
+export const localParameters = {
+  alias_maps: maps('hash:/etc/aliases, nis:mail.aliases'),
+  allow_mail_to_commands: list('alias, forward'),
+  allow_mail_to_files: list('alias, forward'),
+  biff: bool('yes'),
+  command_execution_directory: raw(''),
+  command_expansion_filter: text(
+    '1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ',
+    { min: 1 },
+  ),
+  command_time_limit: seconds('1000s', { min: 1 }),
+  execution_directory_expansion_filter: text(
+    '1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ',
+    { min: 1 },
+  ),
+  expand_owner_alias: bool('no'),
+  fallback_transport: text(''),
+  fallback_transport_maps: maps(''),
+  forward_expansion_filter: text(
+    '1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ',
+    { min: 1 },
+  ),
+  forward_path: raw('$home/.forward${recipient_delimiter}${extension}, $home/.forward'),
+  frozen_delivered_to: bool('yes'),
+  home_mailbox: text(''),
+  local_command_shell: text(''),
+  local_delivery_status_filter: maps('$default_delivery_status_filter'),
+  local_destination_concurrency_limit: int('2'),
+  local_destination_recipient_limit: int('1'),
+  luser_relay: raw(''),
+  mail_spool_directory: text('/var/mail'),
+  mailbox_command: raw(''),
+  mailbox_command_maps: maps(''),
+  mailbox_delivery_lock: list('fcntl, dotlock', { min: 1 }),
+  mailbox_size_limit: size('51200000'),
+  mailbox_transport: text(''),
+  mailbox_transport_maps: maps(''),
+  prepend_delivered_header: text('command, file, forward'),
+  require_home_directory: bool('no'),
+  reset_owner_alias: bool('no'),
+  strict_mailbox_ownership: bool('yes'),
+  sun_mailtool_compatibility: bool('no'),
+};

@@ -1,0 +1,35 @@
+/** trivial-rewrite(8): rewriting and resolving. */
+import { bool, list, maps, text } from '../kind.ts';
+
+export const trivialRewriteParameters = {
+  address_verify_default_transport: text('$default_transport', { min: 1 }),
+  address_verify_local_transport: text('$local_transport', { min: 1 }),
+  address_verify_relay_transport: text('$relay_transport', { min: 1 }),
+  address_verify_relayhost: text('$relayhost'),
+  address_verify_sender_dependent_default_transport_maps: maps(
+    '$sender_dependent_default_transport_maps',
+  ),
+  address_verify_sender_dependent_relayhost_maps: maps('$sender_dependent_relayhost_maps'),
+  address_verify_transport_maps: maps('$transport_maps'),
+  address_verify_virtual_transport: text('$virtual_transport', { min: 1 }),
+  allow_min_user: bool('no'),
+  allow_percent_hack: bool('yes'),
+  append_at_myorigin: bool('yes'),
+  append_dot_mydomain: bool('${{$compatibility_level} <level {1} ? {yes} : {no}}'),
+  default_transport: text('smtp', { min: 1 }),
+  empty_address_default_transport_maps_lookup_key: text('<>', { min: 1 }),
+  empty_address_relayhost_maps_lookup_key: text('<>', { min: 1 }),
+  local_transport: text('local:$myhostname', { min: 1 }),
+  relay_transport: text('relay', { min: 1 }),
+  relocated_maps: maps(''),
+  resolve_dequoted_address: bool('yes'),
+  resolve_null_domain: bool('no'),
+  resolve_numeric_domain: bool('no'),
+  sender_dependent_default_transport_maps: maps(''),
+  sender_dependent_relayhost_maps: maps(''),
+  swap_bangpath: bool('yes'),
+  transport_maps: maps(''),
+  virtual_alias_domains: list('$virtual_alias_maps'),
+  virtual_mailbox_domains: list('$virtual_mailbox_maps'),
+  virtual_transport: text('virtual', { min: 1 }),
+};

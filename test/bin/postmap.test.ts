@@ -1,0 +1,285 @@
+/** postmap and postalias beside Postfix's: same source, same output, same exit status. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { freshDirectory } from '../support/directories.ts';
+import { hasPostfix } from '../support/scripted-master.ts';
+
+type Program = 'postmap' | 'postalias';
+type Kind = 'ours' | 'postfix';
+
+/** What one command did. */
+interface Ran {
+  readonly status: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+/** A directory with sources, and main.cf in another place. */
+function place(t: TestContext, files: Readonly<Record<string, string | Buffer>>): string {
+  const directory = freshDirectory(t);
+  const etc = join(directory, 'etc');
+  mkdirSync(etc);
+  const main = [
+    'compatibility_level = 3.6',
+    'myhostname = mail.example.com',
+    `queue_directory = ${directory}/queue`,
+    `maillog_file = ${directory}/log`,
+    'maillog_file_prefixes = /',
+  ];
+  writeFileSync(join(etc, 'main.cf'), main.join('\n'));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+  return directory;
+}
+
+function run(
+  kind: Kind,
+  program: Program,
+  directory: string,
+  args: readonly string[],
+  input = '',
+): Ran {
+  const path = kind === 'ours' ? resolve(`build/bin/${program}`) : `/usr/sbin/${program}`;
+  const env = { PATH: '/usr/bin:/bin', MAIL_CONFIG: join(directory, 'etc'), LANG: 'C' };
+  const ran = spawnSync(path, args, { cwd: directory, env, input, encoding: 'utf8' });
+  return { status: ran.status, output: ran.stdout, errors: ran.stderr };
+}
+
+const MAP = Buffer.concat([
+  Buffer.from(
+    'a b\na c\nd\n\n  # x\nE f\n   g  \n# comment\n h\nl" m" n\nq" r\nk: v\nz \n \\" u v\nb\\ c d\n',
+  ),
+  Buffer.from([0xff, 0x20, 0x78, 0x0a]),
+  Buffer.from('"a b" c\nnul\0x v\nÜmlaut wert\nlast line'),
+]);
+
+const ALIASES = `# comment
+postmaster: root
+Abc:	"|cmd arg, x" , :include:/f , "a b"
+  , joe
+root: \\root
+nocolon
+dup: a
+dup: b
+user@dom: x
+"quoted name": foo
+emp:
+multi : a b c
+x: Full Name <addr@x>, (comment) c@d
+y: "a b"@dom, a.b@c.d.
+z: |/usr/bin/foo
+w: "|/usr/bin/foo -a -b", /var/mail/x, /dir/
+v: :include:/path/x y, "/file name"
+u: <a@b>, <"x y"@b>
+t: group: a, b;
+r: "a\\"b", a\\ b
+q: a@[1.2.3.4], @a,@b:c@d
+p: a..b@c, .a@b, a.@b
+o: "unclosed
+n: (unclosed
+m: <a
+j : , ,
+i: ""
+g: a%b, a!b, |x y
+e: "|exec /bin/sh -c \\"foo\\""
+d: "|a"b
+b: x: y
+"a:b": c
+a b: c
+e2: a (com,ment) b, c
+é: ü@x
+e6: |"foo bar" -x
+e7: :include:"/a b"
+e8: "a@b"
+`;
+
+const PATTERNS = '/^a(.*)/ found\n/Subject: (.*)/ subject $1\n/body/ body\n/^$/ empty\n';
+
+const MESSAGE = [
+  'Subject: one',
+  ' two',
+  'Content-Type: multipart/mixed; boundary="b"',
+  '',
+  'body line',
+  '--b',
+  'Subject: part',
+  '',
+  'a body',
+  '--b--',
+  '',
+].join('\n');
+
+/** One command of a session; each is compared. */
+type Step = readonly [program: Program, args: readonly string[], input?: string];
+
+const SESSIONS: Readonly<Record<string, readonly Step[]>> = {
+  'a table is made and asked': [
+    ['postmap', ['hash:map']],
+    ['postmap', ['-s', 'hash:map']],
+    ['postmap', ['-q', 'E', 'map']],
+    ['postmap', ['-q', 'e', 'map']],
+    ['postmap', ['-f', '-q', 'E', 'map']],
+    ['postmap', ['-q', 'ÜMLAUT', 'map']],
+    ['postmap', ['-q', '"a b"', 'map']],
+    ['postmap', ['-q', 'a b', 'map']],
+    ['postmap', ['-q', 'none', 'map']],
+    ['postmap', ['-q', 'a', 'static:x', 'map']],
+    ['postmap', ['-q', '-', 'map'], 'a\nE\nzzz\n\nl" m"\n'],
+    ['postmap', ['-q', '-', 'map'], 'zzz\n'],
+    ['postmap', ['-qa', 'map']],
+  ],
+  'entries are added and deleted': [
+    ['postmap', ['map']],
+    ['postmap', ['-d', 'a', 'map']],
+    ['postmap', ['-d', 'a', 'map']],
+    ['postmap', ['-d', '-', 'map'], 'e\nnone\n'],
+    ['postmap', ['-i', 'map'], 'new v\nk: w\n'],
+    ['postmap', ['-ir', 'map'], 'new v2\n'],
+    ['postmap', ['-iw', 'map'], 'new v3\n'],
+    ['postmap', ['-s', 'map']],
+    ['postmap', ['-i', 'fresh'], 'a b\n'],
+    ['postmap', ['-s', 'fresh']],
+  ],
+  'duplicates and case': [
+    ['postmap', ['-w', 'map']],
+    ['postmap', ['-q', 'a', 'map']],
+    ['postmap', ['-r', 'map']],
+    ['postmap', ['-q', 'a', 'map']],
+    ['postmap', ['-f', 'btree:map']],
+    ['postmap', ['-s', 'btree:map']],
+    ['postmap', ['-n', 'map']],
+    ['postmap', ['-N', 'map']],
+    ['postmap', ['-q', 'a', 'map']],
+  ],
+  'what is missing or wrong': [
+    ['postmap', ['none']],
+    ['postmap', ['-q', 'a', 'none']],
+    ['postmap', ['-s', 'none']],
+    ['postmap', ['-d', 'a', 'none']],
+    ['postmap', ['-q', 'a', 'regexp:none']],
+    ['postmap', ['-q', 'a', 'texthash:none']],
+    ['postmap', ['-q', 'a', 'bogus:x']],
+    ['postmap', ['bogus:x']],
+    ['postmap', ['regexp:patterns']],
+    ['postmap', ['texthash:map']],
+    ['postmap', ['static:map']],
+    ['postmap', ['static:none']],
+    ['postmap', ['-i', 'static:none'], 'a b\n'],
+    ['postmap', ['-d', 'x', 'regexp:patterns']],
+    ['postmap', ['-d', 'x', 'static:x']],
+    ['postmap', ['-d', 'x', 'bogus:x']],
+    ['postmap', ['-s', 'regexp:patterns']],
+    ['postmap', ['-s', 'static:x']],
+    ['postmap', ['-q', 'a', 'fail:x']],
+    ['postmap', ['-q', 'a', 'environ:']],
+    ['postmap', ['-q', 'a', 'static:']],
+    ['postmap', ['-q', 'a', 'inline:{a=}']],
+  ],
+  'a wrong command line': [
+    ['postmap', []],
+    ['postmap', ['-Z']],
+    ['postmap', ['-q']],
+    ['postmap', ['-q', 'a']],
+    ['postmap', ['-q', 'a', '-s', 'map']],
+    ['postmap', ['-q', 'a', '-d', 'b', 'map']],
+    ['postmap', ['-b', 'map']],
+    ['postmap', ['-h', '-q', 'a', 'map']],
+    ['postalias', []],
+    ['postalias', ['-m', 'aliases']],
+    ['postalias', ['-d']],
+  ],
+  'tables of patterns and text': [
+    ['postmap', ['-q', 'abc', 'regexp:patterns']],
+    ['postmap', ['-q', '-', 'regexp:patterns'], 'abc\nxyz\nSubject: x\n\n'],
+    ['postmap', ['-s', 'texthash:plain']],
+    ['postmap', ['-q', 'a', 'texthash:map']],
+  ],
+  'header and body checks': [
+    ['postmap', ['-hq', '-', 'regexp:patterns'], MESSAGE],
+    ['postmap', ['-bq', '-', 'regexp:patterns'], MESSAGE],
+    ['postmap', ['-hmq', '-', 'regexp:patterns'], MESSAGE],
+    ['postmap', ['-bmq', '-', 'regexp:patterns'], MESSAGE],
+    ['postmap', ['-bhmq', '-', 'regexp:patterns'], MESSAGE],
+  ],
+  'values that are files': [
+    ['postmap', ['-F', 'files']],
+    ['postmap', ['-q', 'a', 'files']],
+    ['postmap', ['-F', '-q', 'a', 'files']],
+  ],
+  'alias databases': [
+    ['postalias', ['hash:aliases']],
+    ['postalias', ['-s', 'hash:aliases']],
+    ['postalias', ['-q', 'ABC', 'aliases']],
+    ['postalias', ['-q', 'quoted name', 'aliases']],
+    ['postalias', ['-q', '"quoted name"', 'aliases']],
+    ['postalias', ['-q', 'none', 'aliases']],
+    ['postalias', ['-q', '-', 'aliases'], 'abc\nnone\nroot\n'],
+    ['postalias', ['-d', 'abc', 'aliases']],
+    ['postalias', ['-q', 'abc', 'aliases']],
+    ['postalias', ['-i', 'aliases'], 'zz: b\n'],
+    ['postalias', ['-q', 'zz', 'aliases']],
+    ['postalias', ['-q', 'YP_MASTER_NAME', 'aliases']],
+    ['postalias', ['none']],
+    ['postalias', ['-s', 'regexp:patterns']],
+    ['postalias', ['regexp:patterns']],
+  ],
+};
+
+const FILES = {
+  map: MAP,
+  aliases: ALIASES,
+  patterns: PATTERNS,
+  plain: 'b 2\na 1\n',
+  files: 'a content\n',
+  content: 'secret\n',
+};
+
+for (const [name, steps] of Object.entries(SESSIONS)) {
+  test(`as Postfix: ${name}`, { skip: hasPostfix ? false : 'Postfix is not installed' }, (t) => {
+    const ours = place(t, FILES);
+    const postfix = place(t, FILES);
+    for (const [program, args, input] of steps) {
+      const mine = run('ours', program, ours, args, input);
+      const theirs = run('postfix', program, postfix, args, input);
+      const command = `${program} ${args.join(' ')}`;
+      // Each has an order of its own, and the time it was made.
+      const sorted = (text: string) =>
+        text
+          .split('\n')
+          .filter((line) => !line.startsWith('YP_LAST_MODIFIED'))
+          .sort();
+      if (args.includes('-s'))
+        assert.deepEqual(sorted(mine.output), sorted(theirs.output), command);
+      else assert.equal(mine.output, theirs.output, command);
+      assert.equal(mine.errors, theirs.errors, command);
+      assert.equal(mine.status, theirs.status, command);
+    }
+  });
+}
+
+test('a table of another system is refused with the command that mends it', (t) => {
+  const directory = place(t, { 'map.db': Buffer.alloc(4096, 1) });
+  const { status, errors } = run('ours', 'postmap', directory, ['-q', 'a', 'map']);
+  assert.equal(status, 1);
+  assert.match(errors, /^postmap: fatal: open database map\.db: .*; run: postmap hash:map\n$/);
+});
+
+const root = process.geteuid?.() === 0;
+
+test("root makes a user's table as that user", { skip: root ? false : 'not root' }, (t) => {
+  const directory = place(t, { map: 'a b\n' });
+  const home = join(directory, 'home');
+  mkdirSync(home);
+  writeFileSync(join(home, 'map'), 'a b\n');
+  chownSync(home, 65534, 65534);
+  chownSync(join(home, 'map'), 65534, 65534);
+  assert.equal(run('ours', 'postmap', directory, ['home/map']).status, 0);
+  assert.equal(statSync(join(home, 'map.db')).uid, 65534);
+  chownSync(join(directory, 'map'), 65534, 65534);
+  chmodSync(directory, 0o755);
+  assert.equal(run('ours', 'postmap', directory, ['map']).status, 0);
+  assert.ok(existsSync(join(directory, 'map.db')));
+  assert.equal(run('ours', 'postmap', directory, ['-o', 'home/map']).status, 0);
+});
