@@ -47,22 +47,26 @@ const ANSWER_FLAGS = 0x0580;
 const TRUNCATED_FLAG = 0x0200;
 const PORT_TRIES = 20;
 
-/** Starts the server; it ends with the test. */
-export async function startDnsServer(t: TestContext, zone: Zone = {}): Promise<DnsServer> {
+/** Starts the server, on a port of its own unless given one; it ends with the test. */
+export async function startDnsServer(
+  t: TestContext,
+  zone: Zone = {},
+  fixedPort = 0,
+): Promise<DnsServer> {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await listen(t, zone);
+      return await listen(t, zone, fixedPort);
     } catch (error) {
       // Somebody else has the TCP port of the number UDP was given.
-      if (tries === PORT_TRIES) throw error;
+      if (tries === PORT_TRIES || fixedPort !== 0) throw error;
     }
   }
 }
 
-async function listen(t: TestContext, zone: Zone): Promise<DnsServer> {
+async function listen(t: TestContext, zone: Zone, fixedPort: number): Promise<DnsServer> {
   const questions: string[] = [];
   const udp = createSocket('udp4');
-  udp.bind(0, '127.0.0.1');
+  udp.bind(fixedPort, '127.0.0.1');
   await once(udp, 'listening');
   const { port } = udp.address();
   const clients = new Set<Socket>();

@@ -10,6 +10,7 @@ import type { TestContext } from 'node:test';
 import { eventually } from './condition.ts';
 import { freshDirectory } from './directories.ts';
 import { freePort } from './ports.ts';
+import { type OutgoingMessage, sendBySmtp } from './smtp-client.ts';
 
 /** Where the build put our programs; tests run from the project's root. */
 export const BUILD = resolve('build');
@@ -27,6 +28,10 @@ export interface MailSystemOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Do not start it yet. */
   readonly stopped?: boolean;
+  /** Another postfix(1) to start and stop it with. */
+  readonly postfix?: string;
+  /** Called with the instance's directory before the start. */
+  readonly prepare?: (directory: string) => void;
 }
 
 /** How a command of ours ended. */
@@ -47,6 +52,8 @@ export interface MailSystem {
   log(): string;
   /** Waits for a line, and returns it. */
   waitForLog(pattern: RegExp, limitMs?: number): Promise<string>;
+  /** Sends a message by SMTP; throws when it is refused. */
+  send(message: OutgoingMessage): Promise<string>;
   run(command: string, args?: readonly string[], input?: string): CommandResult;
   start(): void;
   stop(): void;
@@ -135,6 +142,10 @@ export async function startMailSystem(
 
   const environment: NodeJS.ProcessEnv = { ...process.env, MAIL_CONFIG: config };
   delete environment.NODE_EXTRA_CA_CERTS;
+  const postfix = (verb: string): CommandResult =>
+    options.postfix === undefined
+      ? system.run('postfix', [verb])
+      : spawnSync(options.postfix, ['-c', config, verb], { encoding: 'utf8', env: environment });
   const system: MailSystem = {
     directory,
     config,
@@ -160,12 +171,13 @@ export async function startMailSystem(
       });
       return { status, stdout, stderr };
     },
+    send: (message) => sendBySmtp(port, message),
     start() {
-      const { status, stderr } = system.run('postfix', ['start']);
+      const { status, stderr } = postfix('start');
       if (status !== 0) throw new Error(`postfix start: ${status}\n${stderr}\n${system.log()}`);
     },
     stop() {
-      system.run('postfix', ['stop']);
+      postfix('stop');
     },
     ids: (name) => idsBelow(join(queue, name)),
     waitUntilEmpty: (limitMs) =>
@@ -184,6 +196,7 @@ export async function startMailSystem(
     system.stop();
     if (process.env.POSTHASTE_TEST_LOG) process.stderr.write(system.log());
   });
+  options.prepare?.(directory);
   if (options.stopped !== true) system.start();
   return system;
 }

@@ -6,7 +6,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import {
   chmodSync,
   closeSync,
-  existsSync,
   mkdirSync,
   readFileSync,
   writeFileSync,
@@ -27,10 +26,14 @@ import { eventually } from './condition.ts';
 import { freshDirectory } from './directories.ts';
 
 const BACKLOG = 100;
+const FOLDERS = [
+  ['', 'private', 'public', 'pid', 'active', 'deferred', 'incoming', 'hold', 'maildrop'],
+  ['bounce', 'defer', 'trace', 'flush'],
+].flat();
 const MESSAGE_BYTES = 12;
 
 export interface DaemonSetting {
-  /** The built program, from the build directory: `test/support/daemons/echo.cjs`. */
+  /** A program of ours, from the build directory: `test/support/daemons/echo.cjs`; or any, by its path. */
   readonly program: string;
   /** `private/echo`; for inet a port. */
   readonly listen: string | number | readonly (string | number)[];
@@ -75,7 +78,7 @@ export function scriptedMaster(
 ): ScriptedMaster {
   const directory = freshDirectory(t);
   const queue = join(directory, 'queue');
-  for (const name of ['', 'private', 'public', 'active', 'deferred', 'incoming']) {
+  for (const name of FOLDERS) {
     mkdirSync(join(queue, name), { recursive: true });
     chmodSync(join(queue, name), 0o777);
   }
@@ -112,8 +115,10 @@ function startDaemon(
   const flow = pipe();
   const [ours, theirs] = socketPair();
   const several = listeners.length > 1 ? ['-s', String(listeners.length)] : [];
-  const program = resolve('build', setting.program);
-  const child = spawn(process.execPath, [program, '-t', type, ...several, ...args], {
+  const [command, ...first] = setting.program.startsWith('/')
+    ? [setting.program]
+    : [process.execPath, resolve('build', setting.program)];
+  const child = spawn(command, [...first, '-t', type, ...several, ...args], {
     cwd: queue,
     env: {
       MAIL_CONFIG: directory,
@@ -176,7 +181,3 @@ function endOf(child: ChildProcess): Promise<{ code: number | null; signal: stri
     child.once('exit', (code, signal) => done({ code, signal }));
   });
 }
-
-/** Whether real Postfix is installed, for tests that need it. */
-export const POSTFIX_DAEMONS = '/usr/lib/postfix/sbin';
-export const hasPostfix = existsSync(`${POSTFIX_DAEMONS}/master`);

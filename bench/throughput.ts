@@ -1,0 +1,177 @@
+/**
+ * Messages per second through a whole mail system: ours and real Postfix, in turn, in one run.
+ *
+ *   npm run bench                      all rows
+ *   npm run bench -- discard maildir   some of them; `messages=2000` and `rounds=2` change the load
+ *
+ * Absolute numbers depend on the machine and on the hour; the ratios are what counts. Each row is
+ * run several times for each system, and the median is shown. Run as root, with Debian's postfix
+ * installed for smtp-source and the comparison.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
+import { hasPostfix, type Kind, type MailInstance, startInstance } from './mail-instance.ts';
+import { cpuSeconds, memoryMegabytes } from './process-tree.ts';
+
+const SESSIONS = 20;
+const MESSAGE_BYTES = 4096;
+const SMTP_PORT = 2625;
+const SINK_PORT = 2626;
+const DRAIN_LIMIT_MS = 120_000;
+
+interface Row {
+  readonly name: string;
+  readonly recipient: string;
+  readonly parameters: Readonly<Record<string, string>>;
+  /** smtp-source -d: many messages on one connection. */
+  readonly keepsConnection: boolean;
+}
+
+const TARGETS: readonly Omit<Row, 'keepsConnection'>[] = [
+  { name: 'discard', recipient: 'user@far.test', parameters: { default_transport: 'discard' } },
+  { name: 'maildir', recipient: 'daemon@bench.test', parameters: {} },
+  {
+    name: 'relay',
+    recipient: 'user@far.test',
+    parameters: { relayhost: `[127.0.0.1]:${SINK_PORT}` },
+  },
+];
+
+interface Measurement {
+  readonly acceptedPerSecond: number;
+  readonly drainedPerSecond: number;
+  readonly cpuMicrosecondsPerMessage: number;
+  readonly memoryMegabytes: number;
+}
+
+async function main(): Promise<void> {
+  const words = process.argv.slice(2);
+  const option = (name: string, fallback: number) =>
+    Number(words.find((word) => word.startsWith(`${name}=`))?.split('=')[1] ?? fallback);
+  const messages = option('messages', 3000);
+  const rounds = option('rounds', 3);
+  const wanted = words.filter((word) => !word.includes('='));
+  const kinds: Kind[] = hasPostfix() ? ['postfix', 'posthaste'] : ['posthaste'];
+  const rows = TARGETS.filter(({ name }) => wanted.length === 0 || wanted.includes(name)).flatMap(
+    (target) => [false, true].map((keepsConnection) => ({ ...target, keepsConnection })),
+  );
+  print(
+    `${messages} messages of ${MESSAGE_BYTES} bytes, ${SESSIONS} sessions, median of ${rounds} rounds`,
+  );
+  print(
+    `${'row'.padEnd(14)}${'system'.padEnd(11)}${'accepted/s'.padStart(11)}${'drained/s'.padStart(11)}${'CPU us/msg'.padStart(12)}${'peak MB'.padStart(9)}`,
+  );
+  for (const row of rows) await runRow(row, kinds, messages, rounds);
+}
+
+async function runRow(row: Row, kinds: Kind[], messages: number, rounds: number): Promise<void> {
+  const results = new Map<Kind, Measurement[]>(kinds.map((kind) => [kind, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const kind of kinds) results.get(kind)?.push(await measure(kind, row, messages));
+  }
+  const name = `${row.name}${row.keepsConnection ? ' -d' : ''}`;
+  const medians = kinds.map((kind) => medianOf(results.get(kind) ?? []));
+  kinds.forEach((kind, at) => {
+    const found = medians[at];
+    if (found) print(formatRow(name, kind, found));
+  });
+  const [theirs, ours] = medians;
+  if (!theirs || !ours) return;
+  const ratio = (a: number, b: number) => (a / b).toFixed(2);
+  print(
+    `${''.padEnd(14)}${'ratio'.padEnd(11)}` +
+      ratio(ours.acceptedPerSecond, theirs.acceptedPerSecond).padStart(11) +
+      ratio(ours.drainedPerSecond, theirs.drainedPerSecond).padStart(11) +
+      ratio(theirs.cpuMicrosecondsPerMessage, ours.cpuMicrosecondsPerMessage).padStart(12),
+  );
+}
+
+function formatRow(name: string, kind: Kind, found: Measurement): string {
+  const number = (value: number, width: number) => value.toFixed(0).padStart(width);
+  return (
+    name.padEnd(14) +
+    kind.padEnd(11) +
+    number(found.acceptedPerSecond, 11) +
+    number(found.drainedPerSecond, 11) +
+    number(found.cpuMicrosecondsPerMessage, 12) +
+    number(found.memoryMegabytes, 9)
+  );
+}
+
+/** One load on one fresh instance. */
+async function measure(kind: Kind, row: Row, messages: number): Promise<Measurement> {
+  const sink = row.name === 'relay' ? startSink() : undefined;
+  const instance = startInstance(kind, SMTP_PORT, row.parameters);
+  try {
+    const master = instance.masterPid();
+    // The first message starts every daemon: that is not what is measured here.
+    await load(instance, row, SESSIONS);
+    await drained(instance);
+    const cpuBefore = cpuSeconds(master);
+    const start = performance.now();
+    let peak = 0;
+    const sampler = setInterval(() => {
+      peak = Math.max(peak, memoryMegabytes(master));
+    }, 1000);
+    await load(instance, row, messages);
+    const accepted = performance.now();
+    await drained(instance);
+    const end = performance.now();
+    clearInterval(sampler);
+    return {
+      acceptedPerSecond: (messages * 1000) / (accepted - start),
+      drainedPerSecond: (messages * 1000) / (end - start),
+      cpuMicrosecondsPerMessage: ((cpuSeconds(master) - cpuBefore) * 1e6) / messages,
+      memoryMegabytes: Math.max(peak, memoryMegabytes(master)),
+    };
+  } finally {
+    instance.stop();
+    sink?.kill();
+  }
+}
+
+function startSink(): ChildProcess {
+  return spawn('/usr/sbin/smtp-sink', [`127.0.0.1:${SINK_PORT}`, '200'], { stdio: 'ignore' });
+}
+
+async function load(instance: MailInstance, row: Row, messages: number): Promise<void> {
+  const source = spawn(
+    '/usr/sbin/smtp-source',
+    [
+      ...(row.keepsConnection ? ['-d'] : []),
+      ...['-s', String(SESSIONS), '-m', String(messages), '-l', String(MESSAGE_BYTES)],
+      ...['-f', 'sender@client.test', '-t', row.recipient, `127.0.0.1:${instance.port}`],
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  const [code] = await once(source, 'exit');
+  if (code !== 0) throw new Error(`smtp-source ended with status ${code}`);
+}
+
+async function drained(instance: MailInstance): Promise<void> {
+  const end = performance.now() + DRAIN_LIMIT_MS;
+  while (instance.queued() > 0) {
+    if (performance.now() > end) {
+      throw new Error(
+        `${instance.queued()} messages are stuck in ${readdirSync(instance.directory)}`,
+      );
+    }
+    await wait(10);
+  }
+}
+
+function medianOf(list: readonly Measurement[]): Measurement | undefined {
+  const sorted = [...list].sort((a, b) => a.drainedPerSecond - b.drainedPerSecond);
+  return sorted[Math.floor(sorted.length / 2)];
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${(error as Error).stack}\n`);
+  process.exitCode = 1;
+});
