@@ -1,26 +1,42 @@
 /**
  * Which parameters this code knows what to do with: those that it mentions anywhere but in their
- * declarations. `postfix check` names every other one that is set, so nothing is ignored in silence.
+ * declarations, and those that the defaults of such parameters refer to. `postfix check` names
+ * every other one that is set, so that nothing is ignored in silence.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const SOURCES = ['bin', 'lib', 'libexec', 'master', 'services'];
 const DECLARATIONS = 'lib/config/parameters';
+const NAME = /\b[0-9a-z][0-9a-z_]*\b/g;
+const REFERENCE = /\$[{($]*([0-9a-z_]+)/g;
 
 /** Names of the parameters that the sources below `root` use, sorted. */
 export function honouredParameters(root) {
-  const declared = new Set();
+  const references = new Map();
   const mentioned = new Set();
-  for (const folder of SOURCES) {
-    for (const path of typescriptIn(root, folder)) {
-      const text = readFileSync(join(root, path), 'utf8');
-      const into = path.startsWith(DECLARATIONS) ? declared : mentioned;
-      for (const [word] of text.matchAll(/[0-9a-z][0-9a-z_]*_[0-9a-z_]+|\b[a-z]+\b/g))
-        into.add(word);
-    }
+  for (const path of SOURCES.flatMap((folder) => typescriptIn(root, folder))) {
+    const text = readFileSync(join(root, path), 'utf8');
+    if (path.startsWith(DECLARATIONS)) readDeclarations(text, references);
+    else for (const [word] of text.matchAll(NAME)) mentioned.add(word);
   }
-  return [...mentioned].filter((name) => declared.has(name)).sort();
+  const honoured = new Set();
+  const waiting = [...mentioned];
+  for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+    if (honoured.has(name) || !references.has(name)) continue;
+    honoured.add(name);
+    waiting.push(...references.get(name));
+  }
+  return [...honoured].sort();
+}
+
+/** One declaration starts a line: `  smtp_helo_name: text('$myhostname'),`. */
+function readDeclarations(text, references) {
+  for (const declaration of text.split(/^ {2}(?=[0-9a-z'])/m).slice(1)) {
+    const name = /^'?([0-9a-z_]+)/.exec(declaration)?.[1];
+    const named = [...declaration.matchAll(REFERENCE)].map(([, word]) => word);
+    if (name !== undefined) references.set(name, named);
+  }
 }
 
 function typescriptIn(root, folder) {

@@ -108,6 +108,7 @@ function makeInstance() {
   writeNew(join(config, 'aliases'), `postmaster: ${user.username}\n`);
   writeNew(join(config, 'main.cf'), mainCf(owner.name, owner.group));
   writeNew(join(config, 'master.cf'), masterCf());
+  run(bin('newaliases'), ['-C', config]);
 }
 
 function mainCf(owner, group) {
@@ -127,8 +128,8 @@ mydestination = $myhostname, localhost.$mydomain, localhost
 mynetworks = 127.0.0.0/8 [::1]/128
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
-alias_maps = texthash:${join(config, 'aliases')}
-alias_database =
+alias_maps = hash:${join(config, 'aliases')}
+alias_database = $alias_maps
 mail_spool_directory = ${join(instance, 'mail')}/
 `;
 }
@@ -156,12 +157,19 @@ function mailOwner() {
   return process.exit(1);
 }
 
-const groups = () =>
-  readFileSync('/etc/group', 'utf8')
+function groups() {
+  return readFileSync('/etc/group', 'utf8')
     .split('\n')
     .map((line) => line.split(':'));
-const hasGroup = (name) => groups().some((group) => group[0] === name);
-const groupName = (gid) => groups().find((group) => Number(group[2]) === gid)?.[0] ?? String(gid);
+}
+
+function hasGroup(name) {
+  return groups().some((group) => group[0] === name);
+}
+
+function groupName(gid) {
+  return groups().find((group) => Number(group[2]) === gid)?.[0] ?? String(gid);
+}
 
 function writeNew(path, content) {
   if (!existsSync(path)) writeFileSync(path, content);
@@ -186,7 +194,9 @@ async function sendTwo() {
   }
 }
 
-const byTime = (a, b) => statSync(a).mtimeMs - statSync(b).mtimeMs;
+function byTime(a, b) {
+  return statSync(a).mtimeMs - statSync(b).mtimeMs;
+}
 
 function arrived() {
   const folder = join(instance, 'mail', user.username, 'new');
