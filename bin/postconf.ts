@@ -26,10 +26,12 @@ import {
   formatFields,
   formatParameters,
   parseSelector,
+  type Resolve,
   resolverFor,
+  type Selector,
   selects,
 } from './postconf/master-entries.ts';
-import { parseRequest, type Request } from './postconf/request.ts';
+import { type Mode, parseRequest, type Request } from './postconf/request.ts';
 
 const warn = (text: string) => say('postconf', `warning: ${text}`);
 
@@ -177,24 +179,47 @@ function showMaster(
   const { mode, options, operands } = request;
   const form = formOf(request);
   const resolve = options.has('x') ? resolverFor(lookupIn(configuration, known)) : undefined;
+  const requests = (operands.length > 0 ? operands : ['*']).map((operand) => ({
+    operand,
+    selector: parseMasterRequest(mode, operand),
+    matched: false,
+  }));
   let text = '';
-  for (const operand of operands.length > 0 ? operands : ['*']) {
-    const selector = parseSelector(operand, mode === 'M' ? 2 : 3);
-    if (selector === undefined) throw new Error(WANTED[mode]);
-    const { rest } = selector;
-    if (mode === 'F' && rest !== undefined && ![...MASTER_FIELDS, '*'].some((f) => f === rest)) {
-      throw new Error(`invalid service attribute name: "${rest}"`);
+  for (const entry of entries) {
+    for (const asked of requests) {
+      if (!selects(asked.selector, entry)) continue;
+      const shown = formatRequested(mode, entry, asked.selector.rest, form, resolve);
+      text += shown;
+      asked.matched ||= shown !== '';
+      if (mode === 'M') break;
     }
-    const chosen = entries.filter((entry) => selects(selector, entry));
-    const shown = chosen.map((entry) => {
-      if (mode === 'M') return `${formatEntry(entry, form.fold, resolve)}\n`;
-      if (mode === 'F') return formatFields(entry, rest, form, resolve);
-      return formatParameters(entry, rest, form, resolve);
-    });
-    if (shown.join('') === '' && operands.length > 0) warn(`unmatched request: "${operand}"`);
-    text += shown.join('');
+  }
+  for (const { operand, matched } of operands.length > 0 ? requests : []) {
+    if (!matched) warn(`unmatched request: "${operand}"`);
   }
   process.stdout.write(text);
+}
+
+function parseMasterRequest(mode: Mode, operand: string): Selector {
+  const selector = parseSelector(operand, mode === 'M' ? 2 : 3);
+  if (selector === undefined) throw new Error(WANTED[mode]);
+  const { rest } = selector;
+  if (mode === 'F' && rest !== undefined && ![...MASTER_FIELDS, '*'].some((f) => f === rest)) {
+    throw new Error(`invalid service attribute name: "${rest}"`);
+  }
+  return selector;
+}
+
+function formatRequested(
+  mode: Mode,
+  entry: MasterEntry,
+  rest: string | undefined,
+  form: Form,
+  resolve: Resolve | undefined,
+): string {
+  if (mode === 'M') return `${formatEntry(entry, form.fold, resolve)}\n`;
+  if (mode === 'F') return formatFields(entry, rest, form, resolve);
+  return formatParameters(entry, rest, form, resolve);
 }
 
 void runCommand({ name: 'postconf', run });

@@ -1,6 +1,6 @@
 /** Whose rights a table is made with. */
-import { accessSync, constants, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { mkdtempSync, rmdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { groupsOf, lookupUser } from '../../lib/os/users.ts';
 
 /**
@@ -35,9 +35,10 @@ export function asOwnerOf(path: string, action: () => void): void {
   action();
 }
 
+/** By trying: access(2) would answer for the real user, who is the superuser. */
 function mayWriteBeside(path: string): boolean {
   try {
-    accessSync(dirname(path), constants.W_OK);
+    rmdirSync(mkdtempSync(join(dirname(path), '.postmap-')));
     return true;
   } catch {
     return false;

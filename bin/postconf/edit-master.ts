@@ -118,14 +118,14 @@ function applyEdit(
       continue;
     }
     matches += 1;
-    if (change.kind === 'comment') result += commentOut(block);
-    else if (change.kind === 'remove') result += commentsOf(block);
-    else if (change.kind === 'replace') {
+    if (change.kind === 'field' || change.kind === 'parameter') {
+      result += `${commentsOf(block)}${formatEntry(changed(entry, change), true)}\n`;
+    } else if (change.kind === 'replace') {
       // A second entry of that name would be a duplicate of the new one.
       const line = matches === 1 ? `${formatEntry(change.entry, true)}\n` : '';
       result += line + commentsOf(block);
     } else {
-      result += `${commentsOf(block)}${formatEntry(changed(entry, change), true)}\n`;
+      result += change.kind === 'comment' ? commentOut(block) : commentsOf(block);
     }
   }
   if (matches > 0) return result;
@@ -143,7 +143,7 @@ function entryOf(block: Block, file: string): MasterEntry | undefined {
 
 function changed(
   entry: MasterEntry,
-  change: Extract<MasterEdit['change'], { kind: 'field' | 'parameter' }>,
+  change: Extract<MasterEdit['change'], { kind: 'field' } | { kind: 'parameter' }>,
 ): MasterEntry {
   if (change.kind === 'parameter') {
     return { ...entry, rawArgs: withParameter(entry.rawArgs, change.name, change.value) };

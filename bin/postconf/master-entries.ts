@@ -31,7 +31,8 @@ export function selects(selector: Selector, entry: MasterEntry): boolean {
   return (name === '*' || name === entry.name) && (type === '*' || type === entry.type);
 }
 
-type Resolve = (entry: MasterEntry, value: string) => string;
+/** Expands `$name` in a value of an entry. */
+export type Resolve = (entry: MasterEntry, value: string) => string;
 
 /** `$name` in an entry: its own `-o` first, then main.cf. */
 export function resolverFor(lookup: (name: string) => string | undefined): Resolve {

@@ -32,27 +32,12 @@ export class ContentReader {
   #bodyBytes = 0;
 
   constructor(message: Message) {
-    const { parameters, checks } = message.settings;
-    const strict = parameters.strict_8bitmime;
-    const header = strict || parameters.strict_7bit_headers;
-    const body = strict || parameters.strict_8bitmime_body;
-    const domain = parameters.strict_mime_encoding_domain;
+    const { parameters, mime } = message.settings;
     this.#message = message;
     this.#lineLimit = parameters.line_length_limit;
     this.#replacesStray = parameters.cleanup_replace_stray_cr_lf;
     this.#headers = new HeaderWriter(message);
-    this.#mime = new MimeParser({
-      disabled: parameters.disable_mime_input_processing,
-      nestingLimit: parameters.mime_nesting_limit,
-      boundaryLimit: parameters.mime_boundary_length_limit,
-      headerLimit: parameters.header_size_limit,
-      report: {
-        nesting: header || body || domain || Object.values(checks).some((list) => list),
-        eightBitHeader: header,
-        eightBitBody: body,
-        encodingDomain: domain,
-      },
-    });
+    this.#mime = new MimeParser(mime);
   }
 
   /**

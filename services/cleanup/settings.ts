@@ -7,6 +7,7 @@ import type { Configuration } from '../../lib/config/configuration.ts';
 import { splitList } from '../../lib/config/list.ts';
 import { type MatchList, openMatchList } from '../../lib/config/match-list.ts';
 import type { Log } from '../../lib/log/log.ts';
+import type { MimeOptions } from '../../lib/message/mime.ts';
 import { type Hashing, hashingOf } from '../../lib/queue/queue-path.ts';
 import type { ParametersOf } from '../../lib/server/service.ts';
 import type { AddressKeyRules } from '../../lib/table/address-search.ts';
@@ -98,6 +99,7 @@ export interface Settings {
   readonly senderBcc: TableList | undefined;
   readonly recipientBcc: TableList | undefined;
   readonly checks: CheckTables;
+  readonly mime: MimeOptions;
   /** How addresses are looked for in canonical and alias tables, and in the bcc ones. */
   readonly addressKeys: AddressKeyRules;
   /** propagate_unmatched_extensions */
@@ -133,6 +135,12 @@ export function openSettings(
     return tables && { tables, places: words(configuration.text(classes)) };
   };
   const own = ownDomains(configuration, log);
+  const checks: CheckTables = {
+    header: tablesOf('header_checks'),
+    part: tablesOf('mime_header_checks'),
+    nested: tablesOf('nested_header_checks'),
+    body: tablesOf('body_checks'),
+  };
   return {
     parameters,
     hashing: hashingOf(parameters),
@@ -144,12 +152,8 @@ export function openSettings(
     virtualAliases: tablesOf('virtual_alias_maps'),
     senderBcc: tablesOf('sender_bcc_maps'),
     recipientBcc: tablesOf('recipient_bcc_maps'),
-    checks: {
-      header: tablesOf('header_checks'),
-      part: tablesOf('mime_header_checks'),
-      nested: tablesOf('nested_header_checks'),
-      body: tablesOf('body_checks'),
-    },
+    checks,
+    mime: mimeOptions(parameters, checks),
     addressKeys: {
       delimiters: parameters.recipient_delimiter,
       bareUser: 'own-domain',
@@ -165,6 +169,28 @@ export function openSettings(
     isOwnDomain: own,
     changedTable: () =>
       opened.flatMap((list) => list.tables).find((table) => table.changed())?.name,
+  };
+}
+
+/** What to look for in the structure of messages. */
+function mimeOptions(parameters: CleanupParameters, checks: CheckTables): MimeOptions {
+  const strict = parameters.strict_8bitmime;
+  const eightBitHeader = strict || parameters.strict_7bit_headers;
+  const eightBitBody = strict || parameters.strict_8bitmime_body;
+  const encodingDomain = parameters.strict_mime_encoding_domain;
+  const checked = Object.values(checks).some((tables) => tables !== undefined);
+  return {
+    disabled: parameters.disable_mime_input_processing,
+    nestingLimit: parameters.mime_nesting_limit,
+    boundaryLimit: parameters.mime_boundary_length_limit,
+    headerLimit: parameters.header_size_limit,
+    report: {
+      // Whoever may be deceived by what is nested too deep wants to know.
+      nesting: eightBitHeader || eightBitBody || encodingDomain || checked,
+      eightBitHeader,
+      eightBitBody,
+      encodingDomain,
+    },
   };
 }
 

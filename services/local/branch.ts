@@ -29,6 +29,8 @@ export interface Branch {
   readonly user: string;
   readonly domain: string;
   readonly suffix?: Suffix;
+  /** The local part whose extension had a slash in it, and was taken away. */
+  readonly illegalExtension?: string;
   /** The suffix that no table knew: the addresses of a list inherit it where that is allowed. */
   readonly unmatched?: Suffix;
   /** Who maintains the list that named this address: an owner- alias, or the user of a .forward. */
@@ -54,7 +56,7 @@ export function firstBranch(recipient: Recipient, sender: string, splitting: Spl
 
 /** Goes on with an address that the branch's list names. */
 export function nextBranch(from: Branch, address: string, splitting: Splitting): Branch {
-  const { suffix: _, unmatched: __, ...kept } = from;
+  const { suffix: _, unmatched: __, illegalExtension: ___, ...kept } = from;
   const recipient = { ...from.recipient, address };
   return { ...kept, recipient, level: from.level + 1, ...partsOf(address, splitting) };
 }
@@ -65,6 +67,8 @@ function partsOf(address: string, splitting: Splitting) {
   const split = splitExtension(local, delimiters, special);
   if (split === undefined) return { local, domain, user: local };
   const { base: user, delimiter, extension } = split;
+  // It becomes part of file names.
+  if (extension.includes('/')) return { local: user, domain, user, illegalExtension: local };
   return { local, domain, user, suffix: { delimiter, extension } };
 }
 

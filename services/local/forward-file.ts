@@ -37,9 +37,7 @@ export function forwardPaths(
       used,
     } = expandMacros(text, lookup, forward_expansion_filter);
     const usesExtension = used.has('extension') || used.has('local') || used.has('recipient');
-    // The extension comes from outside: it must not lead into another directory.
-    const leadsAway = usesExtension && branch.local.includes('/');
-    if (!undefinedName && !leadsAway && path.startsWith('/')) paths.push({ path, usesExtension });
+    if (!undefinedName && path.startsWith('/')) paths.push({ path, usesExtension });
   }
   return paths;
 }

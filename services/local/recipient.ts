@@ -11,6 +11,10 @@ import { deliverToUser } from './user.ts';
 /** Delivers to an address of this machine. */
 export async function deliverBranch(run: Run, branch: Branch): Promise<Progress> {
   const { address } = branch.recipient;
+  if (branch.illegalExtension !== undefined) {
+    const text = `address with illegal extension: ${branch.illegalExtension}`;
+    run.delivery.log.warn({ kind: 'text', queueId: run.request.queueId, text });
+  }
   if (isLoop(run.loops, address)) {
     return bounceToOwner(run, branch, '5.4.6', `mail forwarding loop for ${address}`);
   }

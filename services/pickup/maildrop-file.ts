@@ -31,7 +31,7 @@ const CONTENT_TYPES = 'XLNw';
 const EXTRACTED_TYPES = 'EDRO/PreAFIL>Kon';
 
 /** Records that a message loses on its way back: they are made anew, or done with. */
-const DROPPED_TYPES = 'CcDL>K/IwPre';
+const DROPPED_TYPES = 'CcDL>K/IPre';
 const OTHERS_READ = 0o004;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -60,6 +60,7 @@ class FileCopy {
   /** Comes from `postsuper -r`: it is our own, and nobody else could read it. */
   readonly #requeued: boolean;
   #sender: string | undefined;
+  #timeSeen = false;
 
   constructor(pickup: Pickup, file: MaildropFile) {
     const { fd, path, stats, id } = file;
@@ -96,9 +97,6 @@ class FileCopy {
   /** @returns false when the file is no message */
   async #copy(message: CleanupMessage): Promise<boolean> {
     this.#warnOfAge();
-    if (this.#pickup.parameters.content_filter !== '') {
-      this.#output.record(RECORD.filter, this.#pickup.parameters.content_filter);
-    }
     if (!(await this.#segment(message, ENVELOPE_TYPES))) return false;
     if (this.#sender === undefined) {
       this.#warn('no envelope sender');
@@ -143,10 +141,21 @@ class FileCopy {
   #envelopeRecord(extracted: boolean): void {
     const { type } = this.#reader;
     if (DROPPED_TYPES.includes(type)) return;
+    if (!this.#timeSeen) this.#beginEnvelope(type);
     if (type === RECORD.sender) this.#sender ??= this.#reader.text();
     if (type === RECORD.attribute) this.#attribute(extracted);
+    else if (type === RECORD.time) return;
     else if (type !== RECORD.originalRecipient || this.#requeued) this.#keep();
     else this.#warn(`ignoring original recipient record: ${this.#reader.text().slice(0, 200)}`);
+  }
+
+  /** The arrival time comes first: without one, it is when the file was written. */
+  #beginEnvelope(type: string): void {
+    this.#timeSeen = true;
+    if (type === RECORD.time) this.#keep();
+    else this.#output.record(RECORD.time, String(Math.floor(this.#file.stats.mtimeMs / 1000)));
+    const { content_filter: filter } = this.#pickup.parameters;
+    if (filter !== '') this.#output.record(RECORD.filter, filter);
   }
 
   #attribute(extracted: boolean): void {

@@ -12,7 +12,7 @@
  */
 import { Gate } from '../../lib/async/gate.ts';
 import { CLEANUP_STATUS, type CleanupMessage } from '../../lib/clients/cleanup.ts';
-import { now, nowMicroseconds } from '../../lib/clock/clock.ts';
+import { after, now, nowMicroseconds } from '../../lib/clock/clock.ts';
 import { announcement } from '../../lib/ipc/attributes.ts';
 import type { IpcConnection } from '../../lib/ipc/connection.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
@@ -37,6 +37,7 @@ const REQUEST_SHAPE = { request: str };
 const SLOTS = 100;
 /** Of one user: nobody keeps the others out. */
 const SLOTS_PER_USER = 20;
+const LET_GO_MS = 10_000;
 /** Records are handed on in pieces of this size. */
 const BATCH_BYTES = 64 * 1024;
 
@@ -100,13 +101,25 @@ export class SubmissionDoor {
     return { status: CLEANUP_STATUS.DEFER, reason: `too many submissions at once by uid ${uid}` };
   }
 
+  /** A client that is still talking shall hear why nobody listens, before we hang up. */
+  async #letGo(connection: IpcConnection): Promise<void> {
+    const limit = after(LET_GO_MS, () => connection.abort());
+    try {
+      await connection.awaitEnd();
+    } finally {
+      limit.stop();
+    }
+  }
+
   async #take(connection: IpcConnection, uid: number): Promise<void> {
     const { cleanup, parameters } = this.#pickup;
     const message = await cleanup.open(newMailFlags(parameters.receive_override_options));
     try {
       await connection.send(announcement(PROTOCOLS.postdrop, ['queue_id', message.queueId]));
       const reply = await new Intake(this.#pickup, message, uid).receive(connection);
-      if (reply !== undefined) await send(connection, reply);
+      if (reply === undefined) return;
+      await send(connection, reply);
+      if (reply.status !== 0) await this.#letGo(connection);
     } finally {
       message.abort();
     }

@@ -16,6 +16,8 @@ export interface MailFacts {
   readonly sender: string;
   readonly quoted: boolean;
   readonly features: Features;
+  /** The content will be converted: nobody knows its size. */
+  readonly converted: boolean;
   readonly request: Pick<
     DeliveryRequest,
     'contentSize' | 'encoding' | 'envelopeId' | 'retFlags' | 'sendOptions'
@@ -25,9 +27,10 @@ export interface MailFacts {
 /** SMTPUTF8 was asked for. */
 export const SMTPUTF8_REQUESTED = 1;
 
-export function formatMail({ sender, quoted, features, request }: MailFacts): string {
+export function formatMail(facts: MailFacts): string {
+  const { sender, quoted, features, converted, request } = facts;
   let line = `MAIL FROM:<${path(sender, quoted)}>`;
-  if (features.size) line += ` SIZE=${request.contentSize}`;
+  if (features.size && !converted) line += ` SIZE=${request.contentSize}`;
   if (features.eightBitMime) {
     if (request.encoding === '8bit') line += ' BODY=8BITMIME';
     else if (request.encoding === '7bit') line += ' BODY=7BIT';

@@ -173,7 +173,8 @@ function nativeTrouble(name: string, answer: DnsAnswer<unknown>): Trouble {
     : answer.status === 'no-data'
       ? 'No address associated with hostname'
       : 'Name or service not known';
-  return ownTrouble(again ? '4.4.3' : '5.4.4', `unable to look up host ${name}: ${words}`);
+  const status = again ? '4.4.3' : answer.status === 'no-data' ? '5.3.0' : '5.4.4';
+  return ownTrouble(status, `unable to look up host ${name}: ${words}`);
 }
 
 function loopTrouble(name: string): Trouble {

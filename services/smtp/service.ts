@@ -91,12 +91,16 @@ function contentFor(
   const { generic, means, filter } = state;
   const { eightBitMime } = session.features;
   const sevenBit = !eightBitMime && request.encoding === '8bit' && means.settings.mimeConversion;
-  if (!sevenBit && generic === undefined) return { message };
+  if (!sevenBit && generic === undefined) return { message, converted: false };
   const rewrite =
     generic === undefined
       ? undefined
       : async (address: string) => quote(await genericAddress(unquote(address), generic));
-  return { message, filter: new MessageFilter({ ...filter, sevenBit, rewrite }) };
+  return {
+    message,
+    filter: new MessageFilter({ ...filter, sevenBit, rewrite }),
+    converted: sevenBit,
+  };
 }
 
 /** Mail that would loop goes to best_mx_transport, recipient by recipient. */

@@ -36,7 +36,7 @@ export interface Transfer {
   /** Addresses as the server is to see them (smtp_generic_maps). */
   readonly sender: string;
   addressOf(recipient: Recipient): string;
-  readonly content: Pick<OutgoingOptions, 'message' | 'filter'>;
+  readonly content: Pick<OutgoingOptions, 'message' | 'filter'> & { readonly converted: boolean };
   warn(text: string): void;
 }
 
@@ -166,12 +166,12 @@ class Dialogue {
   }
 
   #lines(recipients: readonly Recipient[]) {
-    const { session, request, settings, sender, addressOf } = this.#job;
+    const { session, request, settings, sender, addressOf, content } = this.#job;
     const { features } = session;
     const quoted = settings.quoteEnvelope;
     const xforward = settings.sendXforward ? formatXforward(request, features.xforward) : {};
     const forward = [xforward.nameAddress, xforward.protocolHelo];
-    const mail = formatMail({ sender, quoted, features, request });
+    const mail = formatMail({ sender, quoted, features, converted: content.converted, request });
     const rcpt = recipients.map((recipient) =>
       formatRcpt({ address: addressOf(recipient), recipient, quoted, features }),
     );

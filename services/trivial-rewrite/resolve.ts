@@ -3,25 +3,13 @@
  * settings, the tables and the addresses; it returns its verdict and how it came to it.
  */
 import { splitAddress } from '../../lib/address/address.ts';
+import { RESOLVE } from '../../lib/clients/rewrite.ts';
 import type { MatchList } from '../../lib/config/match-list.ts';
 import { type AddressKeyRules, addressKeys, search } from '../../lib/table/address-search.ts';
 import type { TableList } from '../../lib/table/table.ts';
 import { isBareAddress, isMailDomain, literalAddress } from './domain.ts';
 import { findRecipient, type RecipientRules } from './recipient.ts';
 import { applyEntry, type Route, splitRoute } from './transport-map.ts';
-
-/** Flags of a resolution: what is wrong with it, and the class of the recipient's domain. */
-export const RESOLVE = {
-  final: 1,
-  routed: 2,
-  error: 4,
-  fail: 8,
-  local: 256,
-  alias: 512,
-  virtual: 1024,
-  relay: 2048,
-  default: 4096,
-} as const;
 
 /** Parameters that have a twin for address probes (`address_verify_...`). */
 export interface RouteRules {
@@ -86,7 +74,7 @@ export async function resolveAddress(
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     rules.warn(error.message);
-    resolver.flags |= RESOLVE.fail;
+    resolver.flags |= RESOLVE.FAIL;
   }
   const { transport, nexthop, recipient, flags, trail } = resolver;
   return { transport, nexthop, recipient, flags, trail };
@@ -112,11 +100,11 @@ class Resolver implements Resolution {
 
   async resolve(address: string): Promise<void> {
     const own = await this.#findRecipient(address);
-    if ((this.flags & RESOLVE.error) !== 0) {
-      this.flags |= RESOLVE.default;
+    if ((this.flags & RESOLVE.ERROR) !== 0) {
+      this.flags |= RESOLVE.DEFAULT;
       return;
     }
-    if (isRouted(this.recipient, this.#domain)) this.flags |= RESOLVE.routed;
+    if (isRouted(this.recipient, this.#domain)) this.flags |= RESOLVE.ROUTED;
     const blame = own === undefined ? await this.#sendAway() : await this.#keep(own);
     const { transport, nexthop } = splitRoute(this.transport);
     this.transport = transport;
@@ -129,7 +117,7 @@ class Resolver implements Resolution {
     await this.#applyTransportMaps();
     await this.#applyRelocatedMaps();
     // A command may take such an address for one of its options.
-    if (this.recipient.startsWith('-') && !this.#rules.allowMinUser) this.flags |= RESOLVE.error;
+    if (this.recipient.startsWith('-') && !this.#rules.allowMinUser) this.flags |= RESOLVE.ERROR;
   }
 
   /** @returns what makes the recipient's domain ours */
@@ -140,12 +128,12 @@ class Resolver implements Resolution {
     this.recipient = found.address;
     this.#domain = splitAddress(found.address).domain;
     if (this.#domain.startsWith('[')) {
-      if (literalAddress(this.#domain) === undefined) this.flags |= RESOLVE.error;
+      if (literalAddress(this.#domain) === undefined) this.flags |= RESOLVE.ERROR;
       return found.own;
     }
     if (isMailDomain(this.#domain, rules.utf8)) return found.own;
     if (!rules.numericDomain || !isBareAddress(this.#domain)) {
-      this.flags |= RESOLVE.error;
+      this.flags |= RESOLVE.ERROR;
       return found.own;
     }
     this.recipient = `${splitAddress(found.address).local}@[${this.#domain}]`;
@@ -158,7 +146,7 @@ class Resolver implements Resolution {
     const { aliasDomains, mailboxDomains } = this.#rules;
     await this.#warnIfIn(aliasDomains, 'mydestination', 'virtual_alias_domains');
     await this.#warnIfIn(mailboxDomains, 'mydestination', 'virtual_mailbox_domains');
-    this.flags |= RESOLVE.local;
+    this.flags |= RESOLVE.LOCAL;
     this.nexthop = this.#domain;
     return this.#use('local_transport', this.#route.localTransport, own);
   }
@@ -170,7 +158,7 @@ class Resolver implements Resolution {
     if (alias !== undefined) {
       await this.#warnIfIn(mailboxDomains, 'virtual_alias_domains', 'virtual_mailbox_domains');
       await this.#warnIfIn(relayDomains, 'virtual_alias_domains', 'relay_domains');
-      this.flags |= RESOLVE.alias;
+      this.flags |= RESOLVE.ALIAS;
       this.transport = 'error';
       this.nexthop = `5.1.1 User unknown${showTable ? ' in virtual alias table' : ''}`;
       this.#note('virtual_alias_domains', alias, this.nexthop);
@@ -179,7 +167,7 @@ class Resolver implements Resolution {
     const mailbox = await this.#matches(mailboxDomains, 'virtual_mailbox_domains');
     if (mailbox !== undefined) {
       await this.#warnIfIn(relayDomains, 'virtual_mailbox_domains', 'relay_domains');
-      this.flags |= RESOLVE.virtual;
+      this.flags |= RESOLVE.VIRTUAL;
       this.nexthop = this.#domain;
       return this.#use('virtual_transport', this.#route.virtualTransport, mailbox);
     }
@@ -188,7 +176,7 @@ class Resolver implements Resolution {
       relay === undefined
         ? await this.#useDefaultTransport()
         : this.#use('relay_transport', this.#route.relayTransport, relay);
-    this.flags |= relay === undefined ? RESOLVE.default : RESOLVE.relay;
+    this.flags |= relay === undefined ? RESOLVE.DEFAULT : RESOLVE.RELAY;
     await this.#applyRelayhost();
     return blame;
   }
@@ -218,7 +206,7 @@ class Resolver implements Resolution {
   /** Unknown users of an alias domain stay unknown, whatever the transport table says. */
   async #applyTransportMaps(): Promise<void> {
     const { transports } = this.#route;
-    if (transports.tables.length === 0 || (this.flags & RESOLVE.alias) !== 0) return;
+    if (transports.tables.length === 0 || (this.flags & RESOLVE.ALIAS) !== 0) return;
     const keys = this.#rules.transportKeys;
     const found =
       (await this.#lookup(transports, this.recipient, keys)) ??
