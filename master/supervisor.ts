@@ -236,7 +236,7 @@ export class Supervisor {
     child.free = message.free;
     if (wasAvailable && !isAvailable(service)) {
       this.#noteLimit(service, child);
-      this.#poller.wake();
+      if (wantsChild(service, this.#defaultLimit())) this.#poller.wake();
     }
   }
 

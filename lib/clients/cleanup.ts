@@ -1,6 +1,6 @@
 import { formatAttributes } from '../ipc/attributes.ts';
-import type { IpcConnection } from '../ipc/connection.ts';
 import { connectPatiently, PATIENT } from '../ipc/connect-patiently.ts';
+import type { IpcConnection } from '../ipc/connection.ts';
 import { ConnectionPool } from '../ipc/connection-pool.ts';
 import { IpcError } from '../ipc/error.ts';
 import { int, str } from '../ipc/fields.ts';
@@ -70,6 +70,8 @@ export interface CleanupOptions extends ClientOptions {
 
 const ANNOUNCEMENT = { protocol: str, queueId: str.named('queue_id') };
 const REPLY = { status: int, reason: str };
+/** Records are sent in pieces of at least this size. */
+const PIECE_BYTES = 32 * 1024;
 /** Queue ids become part of file names. */
 const QUEUE_ID = /^[0-9A-Za-z]{6,32}$/;
 
@@ -115,11 +117,28 @@ export class CleanupClient {
     this.#kept.close();
   }
 
+  /** Small pieces wait for each other: cleanup has nothing to say before the end anyway. */
   #message(connection: IpcConnection, queueId: string): CleanupMessage {
+    let pieces: Buffer[] = [];
+    let bytes = 0;
+    const flush = () => {
+      if (bytes === 0) return undefined;
+      const all = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces, bytes);
+      pieces = [];
+      bytes = 0;
+      return connection.post(all as Buffer);
+    };
     return {
       queueId,
-      write: (records) => connection.post(records),
-      finish: () => this.#finish(connection, queueId),
+      write(records) {
+        pieces.push(records);
+        bytes += records.length;
+        return bytes < PIECE_BYTES ? undefined : flush();
+      },
+      finish: async () => {
+        await flush();
+        return this.#finish(connection, queueId);
+      },
       abort: () => connection.abort(),
     };
   }

@@ -7,7 +7,7 @@ import { chroot } from '../os/files.ts';
 import { becomeForever, lookupUser } from '../os/identity.ts';
 import { die, dieOfBug } from './failure.ts';
 import { inheritedFlowControl, noFlowControl } from './flow-control.ts';
-import { Lifetime } from './lifetime.ts';
+import { type LeaveReason, Lifetime } from './lifetime.ts';
 import { type DaemonOptions, parseDaemonOptions } from './options.ts';
 import type { ParametersOf, Service, ServiceContext } from './service.ts';
 import { Slots } from './slots.ts';
@@ -28,7 +28,7 @@ export interface Skeleton<P extends ParameterName, S> {
   /** Clients may come. */
   run(daemon: Daemon<P, S>): void | Promise<void>;
   /** No more clients, please. */
-  pause(): void;
+  pause(why: LeaveReason): void;
 }
 
 /** More clients at once than this is a mistake in the environment. */
@@ -103,16 +103,17 @@ async function start<P extends ParameterName, S>(
 
   const lifetime = new Lifetime(
     limitsOf(service, context, options),
-    () => {
-      skeleton.pause();
+    (why) => {
+      skeleton.pause(why);
       stopping.abort();
     },
     () => {
       leave(service, context, state).catch((error) => die(log, error));
     },
   );
-  const channel = standalone ? noChannel : new MasterChannel(generation, () => lifetime.leave());
-  const slots = new Slots(context.slots, channel);
+  const channel = standalone ? noChannel : new MasterChannel(generation, () => lifetime.leave('master'));
+  const alone = slotCount !== undefined && options.solitary;
+  const slots = new Slots(context.slots, channel, alone);
   // Master counts a new child as one until it says how many it is.
   if (slotCount !== undefined) channel.report(slotCount);
   startWatchdog(service.watchdogSeconds ?? configuration.get('daemon_timeout'));

@@ -9,11 +9,15 @@ import type { StatusChannel } from './status-channel.ts';
 export class Slots {
   readonly total: number;
   readonly #channel: StatusChannel;
+  /** There can be no other process: a master of ours need not hear that we are busy. */
+  readonly #alone: boolean;
   #used = 0;
+  #proved = false;
 
-  constructor(total: number, channel: StatusChannel) {
+  constructor(total: number, channel: StatusChannel, alone = false) {
     this.total = total;
     this.#channel = channel;
+    this.#alone = alone;
   }
 
   get used(): number {
@@ -26,7 +30,7 @@ export class Slots {
 
   take(): void {
     this.#used += 1;
-    if (this.free === 0) this.#channel.report(0);
+    if (this.free === 0 && !this.#alone) this.#channel.report(0);
   }
 
   /** *Taken* and *available* for a server that is never full: it has done some work. */
@@ -38,6 +42,11 @@ export class Slots {
   release(): void {
     const wasFull = this.free === 0;
     this.#used -= 1;
+    if (this.#alone) {
+      if (!this.#proved) this.proveUseful();
+      this.#proved = true;
+      return;
+    }
     if (wasFull || this.#used === 0) this.#channel.report(this.free);
   }
 }

@@ -7,6 +7,6 @@ import type { TestContext } from 'node:test';
 export function freshDirectory(t: TestContext, name = 'posthaste'): string {
   const path = mkdtempSync(join(tmpdir(), `${name}-`));
   chmodSync(path, 0o755);
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  t.after(() => rmSync(path, { recursive: true, force: true, maxRetries: 20 }));
   return path;
 }

@@ -134,7 +134,7 @@ export async function startMailSystem(
     ? wholeMasterCf(options.only, port)
     : masterCf(port, options.master ?? []);
   writeFileSync(join(config, 'master.cf'), services);
-  writeFileSync(join(config, 'aliases'), 'postmaster: root\n');
+  writeFileSync(join(config, 'aliases'), 'postmaster root\n');
   for (const [name, content] of Object.entries(options.files ?? {})) {
     writeFileSync(join(config, name), content);
   }
