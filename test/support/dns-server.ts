@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type Answer, decode, encode, type Packet, type Question } from 'dns-packet';
+import { atEnd } from './cleanup.ts';
 
 /** What the server knows, and how it misbehaves, about one name. */
 export interface ZoneEntry {
@@ -83,7 +84,7 @@ async function listen(t: TestContext, zone: Zone, fixedPort: number): Promise<Dn
     throw error;
   }
   udp.on('message', (bytes, from) => answerDatagram(bytes, from));
-  t.after(() => {
+  atEnd(t, () => {
     udp.close();
     for (const socket of clients) socket.destroy();
     tcp.close();

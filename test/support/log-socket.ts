@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { every } from '../../lib/clock/clock.ts';
 import { bindUnixDatagram, receiveDatagram } from '../../lib/os/sockets.ts';
+import { atEnd } from './cleanup.ts';
 
 const LINE_BYTES_MAX = 4096;
 const DRAIN_MS = 10;
@@ -20,7 +21,7 @@ export function logSocket(t: TestContext, path: string): LogSocket {
   };
   // The kernel holds ten or so; then a daemon waits.
   const timer = every(DRAIN_MS, drain);
-  t.after(() => {
+  atEnd(t, () => {
     timer.stop();
     closeSync(fd);
   });

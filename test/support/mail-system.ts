@@ -7,6 +7,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSyn
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
+import { atEnd } from './cleanup.ts';
 import { eventually } from './condition.ts';
 import { freshDirectory } from './directories.ts';
 import { freePort } from './ports.ts';
@@ -28,10 +29,10 @@ export interface MailSystemOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Do not start it yet. */
   readonly stopped?: boolean;
+  /** Make a directory `mail` that every user may put a mailbox in. */
+  readonly mailDirectory?: boolean;
   /** Another postfix(1) to start and stop it with. */
   readonly postfix?: string;
-  /** Called with the instance's directory before the start. */
-  readonly prepare?: (directory: string) => void;
 }
 
 /** How a command of ours ended. */
@@ -192,11 +193,14 @@ export async function startMailSystem(
     maildir: (name = 'Maildir') => maildirMessages(join(directory, name)),
     masterPid: () => Number(readFileSync(join(queue, 'pid/master.pid'), 'latin1').trim()),
   };
-  t.after(() => {
+  atEnd(t, () => {
     system.stop();
     if (process.env.POSTHASTE_TEST_LOG) process.stderr.write(system.log());
   });
-  options.prepare?.(directory);
+  if (options.mailDirectory === true) {
+    mkdirSync(join(directory, 'mail'));
+    chmodSync(join(directory, 'mail'), 0o1777);
+  }
   if (options.stopped !== true) system.start();
   return system;
 }

@@ -1,7 +1,7 @@
 /** A small message in a queue directory, as cleanup leaves it. */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { formatRecord } from '../../lib/queue/record.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
+import { formatRecord } from '../../lib/queue/record.ts';
 
 export interface QueuedMessage {
   readonly path: string;
@@ -16,10 +16,7 @@ export function writeMessage(
   given: readonly (string | Partial<Recipient>)[],
   mode = 0o700,
 ): QueuedMessage {
-  const head = [
-    formatRecord('T', '1795301314 646995'),
-    formatRecord('S', 'alice@ipc.example.com'),
-  ];
+  const head = [formatRecord('T', '1795301314 646995'), formatRecord('S', 'alice@ipc.example.com')];
   let offset = head.reduce((sum, { length }) => sum + length, 0);
   const recipients = given.map((each): Recipient => {
     const parts = typeof each === 'string' ? { address: each } : each;
@@ -30,13 +27,22 @@ export function writeMessage(
     offset += record.length;
     return recipient;
   });
-  const tail = [['M', ''], ['N', 'Subject: test'], ['N', ''], ['N', 'Hello'], ['X', ''], ['E', '']];
+  const tail = [
+    ['M', ''],
+    ['N', 'Subject: test'],
+    ['N', ''],
+    ['N', 'Hello'],
+    ['X', ''],
+    ['E', ''],
+  ];
   const records = tail.map(([type = '', data = '']) => formatRecord(type, data));
   writeFileSync(path, Buffer.concat([...head, ...records]));
   chmodSync(path, mode);
   const marks = () => {
     const bytes = readFileSync(path);
-    return recipients.map((recipient) => String.fromCharCode(bytes[recipient.offset] ?? 0)).join('');
+    return recipients
+      .map((recipient) => String.fromCharCode(bytes[recipient.offset] ?? 0))
+      .join('');
   };
   return { path, recipients, marks };
 }

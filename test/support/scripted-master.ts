@@ -3,14 +3,7 @@
  * daemon reports. Real descriptors, real processes; ipc.md 1.4 and 1.5.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  chmodSync,
-  closeSync,
-  mkdirSync,
-  readFileSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -22,6 +15,7 @@ import {
   pipe,
   socketPair,
 } from '../../lib/os/sockets.ts';
+import { atEnd } from './cleanup.ts';
 import { eventually } from './condition.ts';
 import { freshDirectory } from './directories.ts';
 
@@ -135,7 +129,7 @@ function startDaemon(
   const errors: Buffer[] = [];
   child.stderr?.on('data', (bytes: Buffer) => errors.push(bytes));
   const ended = endOf(child);
-  t.after(async () => {
+  atEnd(t, async () => {
     status.destroy();
     closeSync(flow.write);
     child.kill('SIGKILL');

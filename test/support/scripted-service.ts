@@ -3,6 +3,7 @@ import { chmodSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { IpcConnection } from '../../lib/ipc/connection.ts';
+import { atEnd } from './cleanup.ts';
 
 export interface ScriptedService {
   /** How many connections there were. */
@@ -34,6 +35,6 @@ export async function scriptedService(
     server.close();
     for (const socket of sockets) socket.destroy();
   };
-  t.after(stop);
+  atEnd(t, stop);
   return { connections: () => count, stop };
 }

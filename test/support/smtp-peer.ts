@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { DotUnstuffer } from '../../lib/smtp/dot.ts';
+import { atEnd } from './cleanup.ts';
 
 /**
  * What the peer does at one point. A text is its reply (`\n` between lines; sent as is, CRLF
@@ -129,7 +130,7 @@ export async function startSmtpPeer(t: TestContext, script: PeerScript = {}): Pr
     for (const socket of sockets) socket.destroy();
     server.close();
   };
-  t.after(close);
+  atEnd(t, close);
 
   const waitFor = (condition: () => boolean) =>
     new Promise<void>((resolve, reject) => {
