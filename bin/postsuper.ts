@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type Configuration, loadConfiguration } from '../lib/config/configuration.ts';
 import { type Log, openLog } from '../lib/log/log.ts';
+import { errorText } from '../lib/os/error.ts';
 import { becomeForever } from '../lib/os/identity.ts';
 import { lookupUser } from '../lib/os/users.ts';
 import { hashingOf, type QueueName } from '../lib/queue/queue-path.ts';
@@ -9,7 +10,7 @@ import { runCommand } from './options/command.ts';
 import { parseOptions } from './options/options.ts';
 import { type Operation, Operations } from './postsuper/operations.ts';
 import { DEFAULT_QUEUES, KNOWN_QUEUES } from './postsuper/queues.ts';
-import { repair } from './postsuper/repair.ts';
+import { type RepairOptions, repair } from './postsuper/repair.ts';
 
 const SYNTAX = {
   flags: 'c:d:e:f:h:H:pr:sSv',
@@ -23,8 +24,8 @@ const SYNTAX = {
 const CHANGED = 'QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS';
 const INCOMPLETE = 'OPERATION INCOMPLETE -- RERUN COMMAND TO FIX THE QUEUE FIRST';
 
-/** Already told, to the terminal and the log. */
-class Told extends Error {}
+/** What stopped while names were being changed. */
+class IncompleteError extends Error {}
 
 function run(argv: readonly string[]): number {
   const options = parseOptions(argv, SYNTAX);
@@ -36,16 +37,13 @@ function run(argv: readonly string[]): number {
     for (const warning of configuration.warnings) log.warn(warning);
     return work(options, configuration, log);
   } catch (error) {
-    if (!(error instanceof Told)) log.fatal((error as Error).message);
-    if (repairing) log.warn(INCOMPLETE);
+    log.fatal((error as Error).message);
+    if (error instanceof IncompleteError) log.warn(INCOMPLETE);
     return 1;
   } finally {
     log.flush();
   }
 }
-
-/** Names are being changed: an error leaves them half changed. */
-let repairing = false;
 
 function work(
   options: ReturnType<typeof parseOptions>,
@@ -61,8 +59,7 @@ function work(
   const byId = options.given.filter(([flag]) => 'dehHfr'.includes(flag));
   const structure = options.has('s') || options.has('S');
   const isDefault = byId.length === 0 && !structure && !options.has('p');
-  repairing = true;
-  const renamed = repair(queues, {
+  const renamed = repairAll(queues, {
     hashing,
     long: configuration.get('enable_long_queue_ids'),
     structure: structure || isDefault,
@@ -72,10 +69,8 @@ function work(
   });
   if (renamed > 0 && byId.length > 0) {
     log.error(CHANGED);
-    log.fatal('CHECK YOUR QUEUE IDS AND RE-ISSUE THE COMMAND');
-    throw new Told();
+    throw new IncompleteError('CHECK YOUR QUEUE IDS AND RE-ISSUE THE COMMAND');
   }
-  repairing = false;
   for (const [flag, value] of byId) {
     for (const id of value === '-' ? idsFromInput() : [value])
       operations.run(flag as Operation, id);
@@ -86,6 +81,14 @@ function work(
     log.warn(CHANGED);
   }
   return 0;
+}
+
+function repairAll(queues: readonly QueueName[], options: RepairOptions): number {
+  try {
+    return repair(queues, options);
+  } catch (error) {
+    throw new IncompleteError(errorText(error), { cause: error });
+  }
 }
 
 /** Files must belong to mail_owner: so does the process. A lab's owner need not be root. */

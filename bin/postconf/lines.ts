@@ -1,4 +1,5 @@
 /** How postconf prints: `name = value`, folded when asked. */
+import type { ParsedOptions } from '../options/options.ts';
 
 /** A folded line is shorter than this. */
 const LINE_LIMIT = 80;
@@ -11,6 +12,10 @@ export interface Form {
   readonly hideName: boolean;
   /** `-H` */
   readonly hideValue: boolean;
+}
+
+export function formOf(options: ParsedOptions): Form {
+  return { fold: options.has('f'), hideName: options.has('h'), hideValue: options.has('H') };
 }
 
 /** One parameter, with its line end. */

@@ -1,9 +1,11 @@
 /** Listing main.cf: `postconf`, `-n`, `-d`, `-x`, `-C`. */
-import type { Configuration } from '../../lib/config/configuration.ts';
+import { type Configuration, DEFAULT_DIRECTORY } from '../../lib/config/configuration.ts';
 import { expand } from '../../lib/config/expand.ts';
 import { splitList } from '../../lib/config/list.ts';
 import { isParameterName, PARAMETERS } from '../../lib/config/parameters.ts';
 import type { KnownNames } from './known-names.ts';
+import { formatSetting, formOf } from './lines.ts';
+import type { Request } from './request.ts';
 
 const CLASSES = ['builtin', 'service', 'user', 'all'];
 
@@ -29,7 +31,7 @@ export function lookupIn(configuration: Configuration, known: KnownNames) {
 }
 
 /** The value to print. */
-export function shownValue(
+function shownValue(
   name: string,
   lookup: (name: string) => string | undefined,
   expanded: boolean,
@@ -37,4 +39,33 @@ export function shownValue(
   const value = lookup(name) ?? '';
   const isRaw = isParameterName(name) && PARAMETERS[name].kind === 'raw';
   return expanded && !isRaw ? expand(value, lookup) : value;
+}
+
+/** The parameters that were asked for, or all of the classes. */
+export function showMain(
+  request: Request,
+  configuration: Configuration,
+  known: KnownNames,
+  warn: (text: string) => void,
+): string {
+  const { options, operands } = request;
+  const lookup = lookupIn(configuration, known);
+  const form = formOf(options);
+  const listed = namesOfClasses(options.value('C') ?? 'all', known);
+  const legal = new Set(listed);
+  let text = '';
+  for (const name of operands.length > 0 ? operands : listed) {
+    if (!legal.has(name)) {
+      warn(`${name}: unknown parameter`);
+    } else if (!options.has('n') || isSet(configuration, name)) {
+      text += formatSetting(name, shownValue(name, lookup, options.has('x')), form);
+    }
+  }
+  return text;
+}
+
+/** A configuration directory of one's own is worth showing, though no main.cf says so. */
+function isSet(configuration: Configuration, name: string): boolean {
+  if (name === 'config_directory' && configuration.directory !== DEFAULT_DIRECTORY) return true;
+  return configuration.isSet(name);
 }

@@ -27,16 +27,21 @@ export async function flushAll(configuration: Configuration, warn: Warn): Promis
   ] as const;
   for (const [name, bytes] of names) {
     const trouble = await wakeUp(`public/${name}`, bytes);
-    if (trouble !== undefined) await refuse(trouble, warn);
+    if (trouble !== undefined) await refuse(trouble, configuration, warn);
   }
 }
 
-async function refuse(trouble: WakeUpTrouble, warn: Warn): Promise<never> {
+async function refuse(
+  trouble: WakeUpTrouble,
+  configuration: Configuration,
+  warn: Warn,
+): Promise<never> {
   await warn(trouble.text);
   if (!trouble.denied) throw new Error(DOWN);
+  const group = configuration.get('setgid_group');
   throw new Error(
-    'Cannot flush mail queue - only root and members of the group setgid_group may try all mail' +
-      ' (postqueue -s and -i are for everybody)',
+    `Cannot flush mail queue - only root and members of group ${group} may try all mail; ` +
+      'use postqueue -i or -s',
   );
 }
 

@@ -33,7 +33,7 @@ export async function showQueue(
     if (!(error instanceof IpcError)) throw error;
     const cause = connectTrouble(error, configuration);
     if (cause === undefined) throw new Error('malformed showq server response', { cause: error });
-    if (process.geteuid?.() !== 0) throw new Error(unavailable(cause));
+    if (process.geteuid?.() !== 0) throw new Error(unavailable(cause, configuration));
     await warn(`Mail system is down -- accessing queue directly (${cause})`);
     await printer.printAll(listDirectly(configuration, timeoutMs));
   }
@@ -46,11 +46,12 @@ function connectTrouble(error: IpcError, configuration: Configuration): string |
   return `Connect to the ${configuration.get('mail_name')} showq service: ${why}`;
 }
 
-function unavailable(cause: string): string {
+function unavailable(cause: string, configuration: Configuration): string {
   if (!cause.endsWith('Permission denied')) {
     return `Queue report unavailable - mail system is down (${cause})`;
   }
-  return `Queue report unavailable - ${cause}: run this as root or as a member of setgid_group`;
+  const group = configuration.get('setgid_group');
+  return `Queue report unavailable - ${cause}; run this as root or as a member of group ${group}`;
 }
 
 /** showq without a mail system: it may read the queue, as mail_owner. */

@@ -45,6 +45,16 @@ export async function runSendmail(name: string, argv: readonly string[]): Promis
   }
 }
 
+/** Programs call sendmail, and nobody sees what it says: it is in the mail log, too. */
+export function logTrouble(program: string, text: string): void {
+  try {
+    const configuration = loadConfiguration({ processName: program });
+    openLog({ program, configuration, to: 'log' }).fatal(text);
+  } catch {
+    // Without a configuration there is no log; the terminal has been told.
+  }
+}
+
 function enterQueue(configuration: Configuration): void {
   const directory = configuration.get('queue_directory');
   try {

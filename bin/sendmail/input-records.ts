@@ -96,8 +96,10 @@ export class InputRecords {
   /** The input is over. */
   end(): void {
     if (!this.#ended && this.#rest.length > 0) this.#piece(this.#rest, 0, this.#rest.length, true);
-    for (const event of this.#headers?.end() ?? []) this.#take(event);
-    if (this.#headers !== undefined && this.#open && !this.#ended) this.#text('', false);
+    if (this.#headers === undefined) return;
+    const openBody = this.#open && !this.#ended && !this.#headers.inPrimaryHeaders;
+    for (const event of this.#headers.end()) this.#take(event);
+    if (openBody) this.#text('', false);
   }
 
   #piece(bytes: Buffer, start: number, lineEnd: number, continued: boolean): void {

@@ -63,9 +63,14 @@ export interface Configuration {
   queuePath(...parts: string[]): string;
 }
 
+/** Where main.cf and master.cf are: what `-c` says, else `MAIL_CONFIG`, else /etc/postfix. */
+export function configurationDirectory(option?: string): string {
+  return option ?? (process.env['MAIL_CONFIG'] || DEFAULT_DIRECTORY);
+}
+
 /** @throws {ConfigError} when main.cf can't be read or parsed */
 export function loadConfiguration(options: LoadOptions = {}): Configuration {
-  const directory = options.directory ?? (process.env['MAIL_CONFIG'] || DEFAULT_DIRECTORY);
+  const directory = configurationDirectory(options.directory);
   const warnings: string[] = [];
   const file = join(directory, 'main.cf');
   const settings = new Map(parseMainCf(readText(file), file, (text) => warnings.push(text)));

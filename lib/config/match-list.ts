@@ -139,7 +139,7 @@ function parseItem(
   if (/^\[[^\]]*\](?:\/\d+)?$/.test(pattern) || /^[0-9.]+\/[^:]*$/.test(pattern)) {
     const network = parseNetwork(pattern);
     if (typeof network === 'string') return plainItem(text, negated, { trouble: network });
-    return plainItem(text, negated, { network, name: name.replace(/^\[(.*)\]$/, '$1') });
+    return plainItem(text, negated, { network, name });
   }
   if (!pattern.includes(':')) return plainItem(text, negated, { name });
   if (!/^[A-Za-z][A-Za-z0-9_-]*:./s.test(pattern)) {

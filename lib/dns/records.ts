@@ -21,7 +21,8 @@ export interface RecordOf {
 }
 
 const NXDOMAIN = 3;
-const SERVFAIL = 2;
+/** SERVFAIL, NOTIMP, REFUSED: this server is of no use now; the C library too says try again. */
+const USELESS = [2, 4, 5];
 const CNAMES_MAX = 10;
 const RECORDS_MAX = 1000;
 
@@ -50,7 +51,7 @@ export function answerFrom<T extends RecordType>(
   type: T,
   response: Response,
 ): DnsAnswer<RecordOf[T]> {
-  if (response.rcode === SERVFAIL) return failure(name, type, 'again');
+  if (USELESS.includes(response.rcode)) return failure(name, type, 'again');
   if (response.rcode === NXDOMAIN) return failure(name, type, 'not-found', response.negativeTtl);
   if (response.rcode !== 0) return failure(name, type, 'invalid');
 

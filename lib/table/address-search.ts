@@ -77,6 +77,7 @@ function* forms(
   { quote }: AddressKeyRules,
   rest: Omit<AddressKey, 'key'>,
 ): Generator<AddressKey> {
+  if (key === '') return;
   if (quote !== undefined && NEEDS_QUOTES.test(key)) {
     const quoted = quote(key);
     if (quoted !== key) yield { key: quoted, ...rest };

@@ -1,4 +1,5 @@
-/** Tables of a few lines each: static, fail, environ, unix. */
+/** Tables of a few lines each: static, fail, environ, unix, nis. */
+import { readFileSync } from 'node:fs';
 import { groupLine, passwdLine } from '../os/name-service.ts';
 import { withoutBraces } from './braces.ts';
 import {
@@ -56,6 +57,28 @@ export function openUnix(text: string, context: TableContext): Table {
       throw new TableError(`table ${name}: ${error}`, { cause: error });
     }
   });
+}
+
+const NO_NIS_DOMAINS: readonly string[] = ['', '(none)'];
+
+/**
+ * `nis:map`, as on a machine without NIS: nothing is found. The default of alias_maps names such a
+ * table, so this is what most machines have.
+ */
+export function openNis(text: string, { log }: TableContext): Table {
+  if (!NO_NIS_DOMAINS.includes(nisDomain())) {
+    throw new TableOpenError('unsupported dictionary type: nis (not built into Posthaste)');
+  }
+  log?.warn('dict_nis_init: NIS domain name not set - NIS lookups disabled');
+  return plainTable(`nis:${text}`, () => undefined);
+}
+
+function nisDomain(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/domainname', 'utf8').trim();
+  } catch {
+    return '';
+  }
 }
 
 /** A table without a file. */

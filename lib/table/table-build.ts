@@ -36,9 +36,9 @@ const PLAIN_MODE = 0o644;
  * @throws {TableOpenError}
  */
 export function buildTable(name: string, options: BuildOptions, input?: Buffer): void {
-  const { type, path } = indexedName(name, 'does not support bulk-mode creation.', options);
-  const source = input === undefined ? openWatched(path, 'open') : undefined;
+  const source = input === undefined ? openWatched(splitTableName(name).name, 'open') : undefined;
   try {
+    const { type, path } = indexedName(name, notMade);
     const bytes = source === undefined ? (input ?? Buffer.alloc(0)) : readSource(source);
     const mode =
       source === undefined
@@ -65,7 +65,7 @@ export function buildTable(name: string, options: BuildOptions, input?: Buffer):
 
 /** Removes keys from `type:path`. @returns those that were there. @throws {TableOpenError} */
 export function removeKeys(name: string, keys: Iterable<string>, context: TableContext): string[] {
-  const { type, path } = indexedName(name, undefined, context);
+  const { type, path } = indexedName(name, (refused) => readOnlyText(refused, name));
   const fold = folding(context);
   const removed: string[] = [];
   const databasePath = path + INDEXED_SUFFIX[type];
@@ -78,20 +78,20 @@ export function removeKeys(name: string, keys: Iterable<string>, context: TableC
 }
 
 /** @throws {TableOpenError} when the type has no file that a command could write */
-function indexedName(
-  name: string,
-  refusal: string | undefined,
-  context: TableContext,
-): { type: IndexedType; path: string } {
+function indexedName(name: string, refuse: (type: string) => string): IndexedName {
   const { type, name: path } = splitTableName(name);
   if (isIndexedType(type)) return { type, path };
-  if (!tableTypes().includes(type)) {
-    throw new TableOpenError(`unsupported dictionary type: ${type}`);
-  }
-  if (refusal === undefined) throw new TableOpenError(readOnlyText(type, name));
-  // The source is missed before the type is found to be wrong, as in Postfix.
-  if (context.log !== undefined) statSource(path);
-  throw new TableOpenError(`unsupported dictionary type: ${type} ${refusal}`);
+  const known = tableTypes().includes(type);
+  throw new TableOpenError(known ? refuse(type) : `unsupported dictionary type: ${type}`);
+}
+
+interface IndexedName {
+  readonly type: IndexedType;
+  readonly path: string;
+}
+
+function notMade(type: string): string {
+  return `unsupported dictionary type: ${type} does not support bulk-mode creation.`;
 }
 
 const OPENED_READ_ONLY: ReadonlySet<string> = new Set(
@@ -102,14 +102,6 @@ function readOnlyText(type: string, name: string): string {
   return OPENED_READ_ONLY.has(type)
     ? `${name} map requires O_RDONLY access mode`
     : `table ${name}: delete operation is not supported`;
-}
-
-function statSource(path: string): void {
-  try {
-    statSync(path);
-  } catch (error) {
-    throw new TableOpenError(`open ${path}: ${errorText(error)}`, { cause: error });
-  }
 }
 
 function statOrThrow(path: string): Stats {

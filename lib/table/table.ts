@@ -18,7 +18,7 @@ import {
 import { isIndexedType, openIndexed } from './indexed-table.ts';
 import { openInline, openInternal, openTextHash } from './memory-table.ts';
 import { openPcre, openRegexp } from './pattern-table.ts';
-import { openEnviron, openFail, openStatic, openUnix } from './small-tables.ts';
+import { openEnviron, openFail, openNis, openStatic, openUnix } from './small-tables.ts';
 import { TableList } from './table-list.ts';
 
 export type { Answer, Table, TableContext, TableLog } from './definition.ts';
@@ -31,6 +31,7 @@ const OPENERS: Readonly<Record<string, TableOpener>> = {
   fail: openFail,
   inline: openInline,
   internal: openInternal,
+  nis: openNis,
   pcre: openPcre,
   pipemap: (name, context) => openPipe(name, context, openTableOrThrow),
   // proxymap(8) saves Postfix open files; ours opens the table itself.
@@ -44,7 +45,7 @@ const OPENERS: Readonly<Record<string, TableOpener>> = {
 };
 
 const NOT_BUILT: ReadonlySet<string> = new Set(
-  'ldap memcache mongodb mysql netinfo nis nisplus pgsql socketmap sqlite tcp'.split(' '),
+  'ldap memcache mongodb mysql netinfo nisplus pgsql socketmap sqlite tcp'.split(' '),
 );
 
 /** Every table type that openTable knows, for `postconf -m`. */

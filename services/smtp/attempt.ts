@@ -38,6 +38,7 @@ export interface AttemptOptions {
   contentFor(session: SmtpSession): Transfer['content'];
   /** A connection stands: what follows is delivery time. */
   connected(ms: number): void;
+  debug(text: string): void;
   info(text: string): void;
   warn(text: string): void;
 }
@@ -116,6 +117,7 @@ export class Attempt {
       return last;
     }
     const found = await this.#hostsOf(destination, detectLoops);
+    for (const step of found.trail) this.#options.debug(step);
     for (const warning of found.warnings) this.#options.warn(warning);
     if (found.trouble !== undefined) this.#ledger.lastTrouble = found.trouble;
     // A backup that is no mail exchanger must not get mail that loops: it would make it worse.

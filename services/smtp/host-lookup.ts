@@ -24,6 +24,8 @@ export interface FoundHosts {
   /** We are a mail exchanger for it: hosts that are none must not get the mail. */
   readonly isSelf: boolean;
   readonly warnings: readonly string[];
+  /** How this came about, a sentence for each step. */
+  readonly trail: readonly string[];
 }
 
 export interface HostLookupOptions {
@@ -81,6 +83,7 @@ export class HostLookup {
       bestPreference: NO_PREFERENCE,
       isSelf: false,
       warnings: [],
+      trail: [`${name} is ${found.hosts.map(({ address }) => address).join(', ')}`],
     };
   }
 
@@ -96,12 +99,19 @@ export class HostLookup {
       .map(({ exchange, preference }) => this.#addressesOf(exchange, preference));
     const answers = await Promise.all(lookups);
     const hosts = answers.flatMap((answer) => answer.hosts);
+    const trail = sorted.map(({ exchange, preference }, index) => {
+      const answer = answers[index];
+      const addresses = answer?.hosts.map(({ address }) => address).join(', ') ?? '';
+      const what = addresses === '' ? answer?.trouble?.reason : addresses;
+      return `${domain} MX ${preference} ${exchange}: ${what ?? 'not looked at'}`;
+    });
     const trouble = answers.findLast((answer) => answer.trouble !== undefined)?.trouble;
     if (hosts.length === 0) {
       return {
         ...none(this.#options.settings.deferIfNoMxAddress ? softened(trouble) : trouble),
         bestPreference,
         warnings: [`no MX host for ${domain} has a valid address record`],
+        trail,
       };
     }
     const place = detectLoops
@@ -111,7 +121,8 @@ export class HostLookup {
       const bestFound = Math.min(...hosts.map(({ preference }) => preference));
       const missing = ownTrouble('4.4.4', `unable to find primary relay for ${domain}`);
       const reason = bestFound === bestPreference ? loopTrouble(domain) : missing;
-      return { ...none(reason), bestPreference, isSelf: true };
+      const cut = [...trail, `we are a mail exchanger for ${domain}, and none is better`];
+      return { ...none(reason), bestPreference, isSelf: true, trail: cut };
     }
     return {
       hosts: orderHosts(place.hosts, this.#order()),
@@ -119,6 +130,7 @@ export class HostLookup {
       bestPreference,
       isSelf: place.isSelf,
       warnings: [],
+      trail,
     };
   }
 
@@ -157,7 +169,8 @@ export class HostLookup {
 }
 
 function none(trouble: Trouble | undefined): FoundHosts {
-  return { hosts: [], trouble, bestPreference: NO_PREFERENCE, isSelf: false, warnings: [] };
+  const trail = trouble === undefined ? [] : [trouble.reason];
+  return { hosts: [], trouble, bestPreference: NO_PREFERENCE, isSelf: false, warnings: [], trail };
 }
 
 function dnsTrouble(answer: DnsAnswer<unknown>): Trouble {

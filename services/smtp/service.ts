@@ -57,6 +57,7 @@ async function deliver(
     mail: await addressesFor(request, state),
     contentFor: (session) => contentFor(session, request, delivery),
     connected: delivery.connectedAt,
+    debug: (text) => log.debug({ kind: 'text', queueId: request.queueId, text }),
     info: (text) => log.info(text),
     warn: (text) => log.warn(text),
   });

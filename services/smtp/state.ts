@@ -98,7 +98,7 @@ function openMaps(context: ServiceContext, parameter: ParameterName): TableList 
 
 function openGeneric(context: ServiceContext, protocol: Protocol): GenericOptions | undefined {
   const { configuration, log } = context;
-  const tables = openMaps(context, `${protocol}_generic_maps`);
+  const tables = openMaps(context, protocol === 'lmtp' ? 'lmtp_generic_maps' : 'smtp_generic_maps');
   if (tables === undefined) return undefined;
   const myorigin = configuration.get('myorigin');
   const destinations = parseMatchList(configuration.get('mydestination'), {
@@ -126,8 +126,10 @@ function discardedKeywords(
   always: readonly string[],
 ): Means['discardedFor'] {
   const general = withoutSilence(always);
-  const word = protocol === 'lmtp' ? 'lhlo' : 'ehlo';
-  const parameter = `${protocol}_discard_${word}_keyword_address_maps` as ParameterName;
+  const parameter =
+    protocol === 'lmtp'
+      ? 'lmtp_discard_lhlo_keyword_address_maps'
+      : 'smtp_discard_ehlo_keyword_address_maps';
   const tables = openMaps(context, parameter);
   if (tables === undefined) return async () => general;
   return async (address) => {

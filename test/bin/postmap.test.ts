@@ -5,7 +5,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } 
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { freshDirectory } from '../support/directories.ts';
-import { hasPostfix } from '../support/scripted-master.ts';
+import { whyNoPostfix } from '../support/real-postfix.ts';
 
 type Program = 'postmap' | 'postalias';
 type Kind = 'ours' | 'postfix';
@@ -237,7 +237,7 @@ const FILES = {
 };
 
 for (const [name, steps] of Object.entries(SESSIONS)) {
-  test(`as Postfix: ${name}`, { skip: hasPostfix ? false : 'Postfix is not installed' }, (t) => {
+  test(`as Postfix: ${name}`, { skip: whyNoPostfix() }, (t) => {
     const ours = place(t, FILES);
     const postfix = place(t, FILES);
     for (const [program, args, input] of steps) {

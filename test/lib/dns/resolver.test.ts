@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { decode, encode } from 'dns-packet';
 import { isNullMx } from '../../../lib/dns/answer.ts';
 import { openResolver, type ResolverOptions } from '../../../lib/dns/resolver.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { startDnsServer, type Zone } from '../../support/dns-server.ts';
 
 async function resolverFor(t: TestContext, zone: Zone, options: ResolverOptions = {}) {
@@ -75,7 +76,8 @@ const FAILURES = [
     problem: 'Host found but no data record of requested type',
   },
   { name: 'broken.example', status: 'again', problem: 'Host not found, try again' },
-  { name: 'refused.example', status: 'invalid', problem: 'Non-recoverable error' },
+  { name: 'refused.example', status: 'again', problem: 'Host not found, try again' },
+  { name: 'puzzled.example', status: 'invalid', problem: 'Non-recoverable error' },
   {
     name: 'malformed.example',
     status: 'invalid',
@@ -89,6 +91,7 @@ for (const { name, status, problem } of FAILURES) {
       'empty.example': { TXT: ['x'] },
       'broken.example': { rcode: 'SERVFAIL' },
       'refused.example': { rcode: 'REFUSED' },
+      'puzzled.example': { rcode: 'FORMERR' },
       'malformed.example': { MX: [[10, 'not a name']] },
     });
     const answer = await resolver.lookupMx(name);
@@ -255,7 +258,7 @@ test('names of addresses are found in the reverse zones', async (t) => {
 
 test('native lookups look into /etc/hosts first', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-dns-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  atEnd(t, () => rmSync(directory, { recursive: true, force: true }));
   const hostsFile = join(directory, 'hosts');
   writeFileSync(hostsFile, '# comment\n127.0.0.9 here.example here # more\n::9 here.example\n');
   const { resolver, server } = await resolverFor(

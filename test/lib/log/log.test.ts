@@ -1,12 +1,13 @@
 /** Where lines go, and in what form. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FatalError } from '../../../lib/log/fatal.ts';
 import { openLog } from '../../../lib/log/log.ts';
 import { LogFile } from '../../../lib/log/log-file.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { freshDirectory } from '../../support/directories.ts';
 
 function configuration(values: Record<string, string>) {
@@ -140,7 +141,7 @@ test('a file outside maillog_file_prefixes is refused by name', () => {
 test('maillog_file_permissions holds in spite of the umask', (t) => {
   const folder = freshDirectory(t);
   const umask = process.umask(0o077);
-  t.after(() => process.umask(umask));
+  atEnd(t, () => process.umask(umask));
   for (const [permissions, mode] of [
     ['', 0o600],
     ['0640', 0o640],
@@ -198,4 +199,14 @@ test('a command tells its terminal, and the log', (t) => {
   const { stderr } = spawnSync(process.execPath, [program, file, 'both'], { encoding: 'utf8' });
   assert.equal(stderr.split('\n')[0], 'postmap: warning: line 0');
   assert.match(readFileSync(file, 'utf8'), /postfix\/postmap\[\d+\]: warning: line 0\n/);
+});
+
+test('a reader of stdout that is slow gets every line, and stops nobody', async () => {
+  const program = join(process.cwd(), 'build/test/lib/log/talking.cjs');
+  const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  for await (const chunk of child.stdout.setEncoding('utf8')) text += chunk;
+  const lines = text.split('\n');
+  assert.equal(lines.length, 4001);
+  assert.match(lines[3999] ?? '', /: line 3999 é+$/);
 });

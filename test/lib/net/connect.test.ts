@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connectTo } from '../../../lib/net/connect.ts';
 import { describeTrouble } from '../../../lib/net/trouble.ts';
+import { atEnd } from '../../support/cleanup.ts';
 
 async function listener(t: TestContext, where: { path: string } | { port: number; host: string }) {
   const server = createServer((socket) => socket.on('error', () => {}).end('hello'));
   server.listen(where);
   await once(server, 'listening');
-  t.after(() => server.close());
+  atEnd(t, () => server.close());
   return server;
 }
 
@@ -36,7 +37,7 @@ test('connectTo connects from the address it is told', async (t) => {
 
 test('connectTo reaches a socket in the file system', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-net-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  atEnd(t, () => rmSync(directory, { recursive: true, force: true }));
   const path = join(directory, 'socket');
   await listener(t, { path });
   const socket = await connectTo({ path }, { connectMs: 5000 });

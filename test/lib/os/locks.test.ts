@@ -5,6 +5,7 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fcntlLock, flock } from '../../../lib/os/locks.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { scratchDirectory } from './scratch.ts';
 
 /** Locks as other programs do it: perl's fcntl is the classic POSIX lock of mail readers. */
@@ -17,7 +18,7 @@ const PERL = {
 
 async function holdLock(t: TestContext, kind: keyof typeof PERL, path: string) {
   const holder = spawn('perl', ['-e', PERL[kind], path], { stdio: ['pipe', 'pipe', 'inherit'] });
-  t.after(() => holder.kill('SIGKILL'));
+  atEnd(t, () => holder.kill('SIGKILL'));
   const [said] = await Promise.race([once(holder.stdout, 'data'), once(holder, 'exit')]);
   assert.equal(String(said), 'locked\n');
   return async () => {
@@ -30,7 +31,7 @@ function openFile(t: TestContext): { path: string; fd: number } {
   const path = join(scratchDirectory(t), 'file');
   writeFileSync(path, '');
   const fd = openSync(path, 'r+');
-  t.after(() => closeSync(fd));
+  atEnd(t, () => closeSync(fd));
   return { path, fd };
 }
 
@@ -69,6 +70,6 @@ test('fcntl: closing another descriptor of the file does not lose the lock', asy
   assert.equal(fcntlLock(fd, 'exclusive'), true);
   closeSync(openSync(path, 'r'));
   const other = openSync(path, 'r+');
-  t.after(() => closeSync(other));
+  atEnd(t, () => closeSync(other));
   assert.equal(fcntlLock(other, 'exclusive'), false);
 });

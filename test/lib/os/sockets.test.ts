@@ -29,6 +29,7 @@ import {
   sendDescriptor,
   socketPair,
 } from '../../../lib/os/sockets.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { scratchDirectory } from './scratch.ts';
 
 const ERRNO_IN_USE = /^bind 127\.0\.0\.1 port \d+: Address already in use$/;
@@ -37,11 +38,11 @@ test('a UNIX socket replaces what was there, with the mode that was asked for', 
   const path = join(scratchDirectory(t), 'socket');
   writeFileSync(path, 'something old');
   const fd = bindUnix(path, 0o622, 10);
-  t.after(() => closeSync(fd));
+  atEnd(t, () => closeSync(fd));
   assert.equal(lstatSync(path).mode & 0o777, 0o622);
   assert.equal(acceptOn(fd), undefined);
   const client = connect(path);
-  t.after(() => client.destroy());
+  atEnd(t, () => client.destroy());
   await once(client, 'connect');
   const accepted = acceptOn(fd);
   assert.ok(accepted !== undefined);
@@ -58,7 +59,7 @@ test('a path too long for a socket is refused, not cut', () => {
 for (const address of ['127.0.0.1', '::1']) {
   test(`a listening socket on ${address} wakes the poller, and a server on a dup serves it`, async (t) => {
     const fd = bindInet(address, 0, 10);
-    t.after(() => closeSync(fd));
+    atEnd(t, () => closeSync(fd));
     const server = createServer((socket) => socket.end('hello'));
     const poller = new Poller();
     const listening = createServer().listen({ fd: dup(fd) });
@@ -68,7 +69,7 @@ for (const address of ['127.0.0.1', '::1']) {
 
     const waiting = poller.poll([fd], 10_000);
     const client = connect(port, address);
-    t.after(() => client.destroy());
+    atEnd(t, () => client.destroy());
     assert.deepEqual(await waiting, [fd]);
     server.listen({ fd: dup(fd) });
     const [text] = await once(client, 'data');
@@ -104,7 +105,7 @@ test('datagrams keep their borders; nobody there is false', (t) => {
   const path = join(scratchDirectory(t), 'datagrams');
   assert.equal(sendDatagram(path, Buffer.from('x')), false);
   const fd = bindUnixDatagram(path, 0o600);
-  t.after(() => closeSync(fd));
+  atEnd(t, () => closeSync(fd));
   assert.equal(receiveDatagram(fd, 100), undefined);
   assert.equal(sendDatagram(path, Buffer.from('one')), true);
   assert.equal(sendDatagram(path, Buffer.from('two two')), true);
@@ -116,7 +117,7 @@ test('datagrams keep their borders; nobody there is false', (t) => {
 test('a FIFO is read without waiting, and does not end with its writer', (t) => {
   const path = join(scratchDirectory(t), 'fifo');
   const fd = makeFifo(path, 0o622);
-  t.after(() => closeSync(fd));
+  atEnd(t, () => closeSync(fd));
   const mode = lstatSync(path).mode;
   assert.equal(mode & constants.S_IFMT, constants.S_IFIFO);
   assert.equal(mode & 0o777, 0o622);
@@ -161,7 +162,7 @@ test('children inherit only what their stdio names', async (t) => {
       stdio: ['ignore', 'ignore', 'inherit', theirs],
     },
   );
-  t.after(() => child.kill());
+  atEnd(t, () => child.kill());
   closeSync(theirs);
   const socket = new Socket({ fd: ours });
   let text = '';

@@ -7,10 +7,11 @@ import { createQueueFile } from '../../../lib/queue/new-file.ts';
 import { makeQueueId } from '../../../lib/queue/queue-id.ts';
 import { DEFAULT_HASHING, hashingOf } from '../../../lib/queue/queue-path.ts';
 import { QueueScan, scanQueue } from '../../../lib/queue/scan.ts';
+import { atEnd } from '../../support/cleanup.ts';
 
 function queueDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'new-file-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  atEnd(t, () => rmSync(directory, { recursive: true }));
   for (const queue of ['incoming', 'hold', 'deferred']) mkdirSync(join(directory, queue));
   return directory;
 }

@@ -14,11 +14,12 @@ import fc from 'fast-check';
 import { QueueFile } from '../../../lib/queue/queue-file.ts';
 import { QueueFileBusyError, QueueFileError } from '../../../lib/queue/queue-file-error.ts';
 import { formatRecord } from '../../../lib/queue/record.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { GOLDEN, GOLDEN_FILES } from './golden.ts';
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'queue-file-'));
-  t.after(() => rmSync(path, { recursive: true }));
+  atEnd(t, () => rmSync(path, { recursive: true }));
   return path;
 }
 

@@ -5,8 +5,10 @@ import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { formatAttributes } from '../../../lib/ipc/attributes.ts';
-import { sendDescriptor } from '../../../lib/os/sockets.ts';
 import { descriptorOf } from '../../../lib/os/descriptors.ts';
+import { lookupUser } from '../../../lib/os/identity.ts';
+import { sendDescriptor } from '../../../lib/os/sockets.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { freePort } from '../../support/ports.ts';
 import { scriptedMaster } from '../../support/scripted-master.ts';
@@ -75,7 +77,10 @@ test('many clients at once, on two sockets: nobody is dropped', async (t) => {
   const master = scriptedMaster(t, { max_use: '1000' });
   const listen = [SOCKET, 'private/echo2'];
   master.start({ program: PROGRAM, listen });
-  const clients = Array.from({ length: 30 }, (_, at) => new Client(master.path(listen[at % 2] ?? '')));
+  const clients = Array.from(
+    { length: 30 },
+    (_, at) => new Client(master.path(listen[at % 2] ?? '')),
+  );
   for (const client of clients) client.say('quit');
   await eventually('everybody to be served', () =>
     clients.every(({ lines }) => lines.includes('bye')),
@@ -170,6 +175,38 @@ test('tokens of the flow-control pipe are taken one by one', async (t) => {
   assert.deepEqual(client.lines.slice(1), ['true', 'false']);
 });
 
+test('an event loop that does not turn any more ends the process', async (t) => {
+  const master = scriptedMaster(t, { daemon_timeout: '1s' });
+  const daemon = master.start({ program: PROGRAM, listen: SOCKET });
+  new Client(master.path(SOCKET)).say('spin');
+  assert.deepEqual(await daemon.ended, { code: null, signal: 'SIGALRM' });
+});
+
+const root = process.getuid?.() === 0;
+const owner = lookupUser('nobody');
+const needsRoot = { skip: !root && 'only root can become somebody else' };
+
+test('with -u and -c it becomes mail_owner, inside the queue directory', needsRoot, async (t) => {
+  const master = scriptedMaster(t, { mail_owner: 'nobody' });
+  master.start({ program: PROGRAM, listen: SOCKET, args: ['-u', '-c'] });
+  const client = new Client(master.path(SOCKET));
+  for (const word of ['identity', 'directory']) client.say(word);
+  await eventually('both answers', () => client.lines.length === 3);
+  const { uid, gid } = owner ?? {};
+  assert.deepEqual(client.lines.slice(1), [`${uid} ${gid} ${gid}`, '/']);
+  client.say('crash');
+  await master.waitForLog(/error: TypeError: crashed on purpose/);
+});
+
+test('without -u it stays who it is', async (t) => {
+  const master = scriptedMaster(t, { mail_owner: 'nobody' });
+  master.start({ program: PROGRAM, listen: SOCKET });
+  const client = new Client(master.path(SOCKET));
+  client.say('identity');
+  await eventually('the answer', () => client.lines.length === 2);
+  assert.match(client.lines[1] ?? '', new RegExp(`^${process.getuid?.()} ${process.getgid?.()} `));
+});
+
 test('a passed connection is served with what its sender knows', async (t) => {
   const master = scriptedMaster(t);
   master.start({ program: PROGRAM, listen: SOCKET, type: 'pass' });
@@ -189,7 +226,7 @@ test('a passed connection is served with what its sender knows', async (t) => {
     local.on('error', () => {});
   });
   await new Promise<void>((listening) => front.listen(port, '127.0.0.1', listening));
-  t.after(() => front.close());
+  atEnd(t, () => front.close());
   const client = new Client(port);
   await client.hears('mail.example.com echo 192.0.2.1:60610');
   client.say('through');
@@ -222,7 +259,7 @@ test('stand-alone, stdin and stdout are the client', async (t) => {
     env: { MAIL_CONFIG: master.directory },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  t.after(() => child.kill('SIGKILL'));
+  atEnd(t, () => child.kill('SIGKILL'));
   let said = '';
   child.stdout?.on('data', (bytes) => {
     said += bytes;

@@ -51,7 +51,7 @@ const ORDERS: readonly [string, AddressKeyRules, string][] = [
 
 for (const [address, rules, keys] of ORDERS) {
   test(`the keys of ${address} (${JSON.stringify(rules)})`, () => {
-    assert.equal(shown(address, rules), keys.replaceAll('@d -@d.e', '@d -@d.e'));
+    assert.equal(shown(address, rules), keys);
   });
 }
 

@@ -7,7 +7,7 @@ import { rebuildAliases } from '../../../lib/table/aliases-file.ts';
 import { openTable, openTableOrThrow, TableError } from '../../../lib/table/table.ts';
 import { type BuildOptions, buildTable, removeKeys } from '../../../lib/table/table-build.ts';
 import { freshDirectory } from '../../support/directories.ts';
-import { hasPostfix } from '../../support/scripted-master.ts';
+import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { Notes, UTF8 } from './support.ts';
 
 /** Builds `hash:` from a source in a fresh directory. */
@@ -137,7 +137,7 @@ test('tables of others are recognised, and the message says what to do', (t) => 
   assert.throws(() => openTableOrThrow(`hash:${path}`, { configuration: { text } }), /newaliases$/);
 });
 
-test("Postfix's own postmap is such another", { skip: !hasPostfix }, (t) => {
+test("Postfix's own postmap is such another", { skip: whyNoPostfix() }, (t) => {
   const path = join(freshDirectory(t), 'x');
   writeFileSync(path, 'a b\n');
   const env = { ...process.env, MAIL_CONFIG: '/etc/postfix' };

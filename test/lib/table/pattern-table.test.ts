@@ -53,7 +53,7 @@ for (const type of ['regexp', 'pcre']) {
 }
 
 test('regexp matches leftmost and longest, pcre the first alternative', (t) => {
-  const rule = '/(a|ab)(c|bcd)?/ $1\n';
+  const rule = '/(a|ab)(c)?/ $1\n';
   assert.equal(openFrom(t, 'regexp', rule).table.lookup('abcd'), 'ab');
   assert.equal(openFrom(t, 'pcre', rule).table.lookup('abcd'), 'a');
 });

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { openTableOrThrow, type Table, type TableContext } from '../../../lib/table/table.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { freshDirectory } from '../../support/directories.ts';
 
 /** Collects what would be logged. */
@@ -33,6 +34,6 @@ export function openFrom(
     log: notes,
     ...context,
   });
-  t.after(() => table.close());
+  atEnd(t, () => table.close());
   return { table, path, notes };
 }

@@ -13,7 +13,7 @@ import {
   TableOpenError,
 } from '../../../lib/table/table.ts';
 import { freshDirectory } from '../../support/directories.ts';
-import { hasPostfix } from '../../support/scripted-master.ts';
+import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { Notes, openFrom, UTF8 } from './support.ts';
 
 const FOUND: readonly [name: string, key: string, answer: string | undefined][] = [
@@ -38,6 +38,7 @@ const FOUND: readonly [name: string, key: string, answer: string | undefined][] 
   ['unionmap:{internal:a, static:b}', 'x', 'b'],
   ['unionmap:{internal:a}', 'x', undefined],
   ['randmap:{a}', 'x', 'a'],
+  ['nis:mail.aliases', 'x', undefined],
   ['regexp:{{/a/ b}, {/c/ d}}', 'c', 'd'],
   ['cidr:{{192.0.2.0/24 a}, {198.51.100.1 b}}', '198.51.100.1', 'b'],
 ];
@@ -56,7 +57,7 @@ for (const [name, key, answer] of FOUND) {
   test(`${name} answers ${key}`, async (t) => {
     const table = openTableOrThrow(name, { configuration: UTF8 });
     assert.equal(await table.lookup(key), answer);
-    if (hasPostfix && !name.startsWith('unix')) {
+    if (whyNoPostfix() === false && !name.startsWith('unix')) {
       assert.equal(postmap(t, name, key).answer, answer, 'Postfix answers the same');
     }
   });
@@ -85,7 +86,8 @@ const REFUSED: readonly [name: string, message: string][] = [
 for (const [name, message] of REFUSED) {
   test(`${name} cannot be opened`, (t) => {
     assert.throws(() => openTableOrThrow(name, {}), { name: 'TableError', message });
-    if (hasPostfix) assert.equal(postmap(t, name, 'x').errors, `postmap: fatal: ${message}\n`);
+    if (whyNoPostfix() === false)
+      assert.equal(postmap(t, name, 'x').errors, `postmap: fatal: ${message}\n`);
   });
 }
 
@@ -97,7 +99,16 @@ for (const name of ['/etc/aliases', 'environ:', 'static:', ':x']) {
   });
 }
 
-for (const type of ['ldap', 'mysql', 'pgsql', 'sqlite', 'memcache', 'socketmap', 'tcp', 'nis']) {
+for (const type of [
+  'ldap',
+  'mysql',
+  'pgsql',
+  'sqlite',
+  'memcache',
+  'socketmap',
+  'tcp',
+  'nisplus',
+]) {
   test(`${type} is refused by name`, () => {
     const message = `unsupported dictionary type: ${type} (not built into Posthaste)`;
     assert.throws(() => openTableOrThrow(`${type}:x`, {}), { message });

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { BounceClient } from '../../../lib/clients/bounce.ts';
 import { NO_DETAIL } from '../../../lib/dsn/detail.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { scriptedMaster } from '../../support/scripted-master.ts';
 
@@ -13,7 +14,8 @@ const QUEUE_ID = '4F2B81A03C';
 
 function startDefer(t: TestContext) {
   const master = scriptedMaster(t, { hash_queue_names: 'none' });
-  for (const queue of ['bounce', 'defer', 'trace']) mkdirSync(master.path(queue));
+  for (const queue of ['bounce', 'defer', 'trace'])
+    mkdirSync(master.path(queue), { recursive: true });
   const daemon = master.start({
     program: 'libexec/bounce.cjs',
     listen: 'private/defer',
@@ -22,9 +24,9 @@ function startDefer(t: TestContext) {
   });
   const directory = process.cwd();
   process.chdir(master.queue);
-  t.after(() => process.chdir(directory));
+  atEnd(t, () => process.chdir(directory));
   const client = new BounceClient();
-  t.after(() => client.close());
+  atEnd(t, () => client.close());
   const append = (number: number, queueId = QUEUE_ID) =>
     client.append(
       'defer',

@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import net from 'node:net';
@@ -18,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { lookupUser } from '../../../lib/os/identity.ts';
+import { atEnd } from '../../support/cleanup.ts';
 
 export const REAL_DAEMONS = '/usr/lib/postfix/sbin';
 export const OUR_DAEMONS = join(process.cwd(), 'build/libexec');
@@ -93,26 +95,29 @@ export async function startInstance(
       .map(([n, v]) => `${n} = ${v}\n`)
       .join(''),
   );
+  // Real programs wait until a main.cf is two seconds old: somebody might still be writing.
+  utimesSync(at('etc/main.cf'), 0, 0);
   writeFileSync(
     at('etc/master.cf'),
     ['bounce', 'defer', 'trace'].map((name) => `${name} unix - - n - 0 bounce\n`).join('') +
       ['error', 'retry'].map((name) => `${name} unix - - n - - error\n`).join('') +
       'discard unix - - n - - discard\n' +
-      `postlog unix-dgram n - n - 1 ${daemons === REAL_DAEMONS ? 'postlogd' : 'postlogd'}\n`,
+      'postlog unix-dgram n - n - 1 postlogd\n',
   );
-  t.after(() => rmSync(root, { recursive: true, force: true }));
 
   const notices: Notice[] = [];
   const cleanup = net.createServer((socket) => receiveNotice(socket, notices));
   await new Promise<void>((resolve) => cleanup.listen(at('queue/public/cleanup'), resolve));
   chmodSync(at('queue/public/cleanup'), 0o666);
-  t.after(() => cleanup.close());
 
   const master = spawn(REAL_MASTER, ['-c', at('etc'), '-d'], { stdio: 'ignore', detached: true });
   const gone = new Promise((resolve) => master.once('exit', resolve));
-  t.after(async () => {
-    master.kill('SIGTERM');
+  atEnd(t, async () => {
+    // The group is master and its daemons; asked politely it takes a second longer.
+    process.kill(-(master.pid as number), 'SIGKILL');
     await gone;
+    cleanup.close();
+    rmSync(root, { recursive: true, force: true, maxRetries: 3 });
   });
   await until(
     () => existsSync(at('queue/private/trace')) && existsSync(at('queue/pid/master.pid')),

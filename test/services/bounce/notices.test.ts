@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { atEnd } from '../../support/cleanup.ts';
 import { OUR_DAEMONS, offsetOf, REAL_DAEMONS, run, startInstance, whyNot } from './instance.ts';
 import {
   append,
@@ -25,7 +26,7 @@ const LONG_REASON =
 /** The same texts for both: ours are our own. */
 function realTemplates(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'templates-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  atEnd(t, () => rmSync(folder, { recursive: true }));
   const file = join(folder, 'bounce.cf');
   writeFileSync(join(folder, 'main.cf'), 'compatibility_level = 3.6\n');
   writeFileSync(file, run('/usr/sbin/postconf', ['-c', folder, '-t']));
@@ -269,7 +270,7 @@ test('who gets which notice', { skip }, async (t) => {
 
 test("a template of one's own", { skip }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'own-template-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  atEnd(t, () => rmSync(folder, { recursive: true }));
   const file = join(folder, 'bounce.cf');
   writeFileSync(
     file,

@@ -48,6 +48,7 @@ const MULTIPART = [
 const addressHeaders = Object.fromEntries(
   [
     'From: a',
+    'To: "J. R." <jr> (his own), <b>c, "x" (y) <z>',
     'From: "Joe Q. User" <joe>',
     'From:   joe   (the   comment)',
     'Sender: <joe@host>',

@@ -15,12 +15,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { lookupGroup, lookupUser } from '../../../lib/os/identity.ts';
+import { atEnd } from '../../support/cleanup.ts';
 
 const REAL_DAEMONS = '/usr/lib/postfix/sbin';
 
@@ -111,7 +111,7 @@ export async function startRealPostfix(
     detached: true,
   });
   const gone = new Promise((done) => master.once('exit', done));
-  t.after(async () => {
+  atEnd(t, async () => {
     master.kill('SIGTERM');
     await gone;
     rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
@@ -151,30 +151,4 @@ export async function until(condition: () => boolean, what: string): Promise<voi
     if (performance.now() > deadline) throw new Error(`Not in time: ${what}`);
     await pause(20);
   }
-}
-
-/** Connects, and talks as `dialog` says: it gets what has come so far, and returns what to send. */
-export function converse(
-  path: string,
-  dialog: (received: Buffer) => Buffer | 'more' | 'end',
-): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(path);
-    let received: Buffer = Buffer.alloc(0);
-    const step = () => {
-      const next = dialog(received);
-      if (next === 'end') socket.destroy();
-      else if (next !== 'more') socket.write(next);
-    };
-    socket.setTimeout(WAIT_MS, () => socket.destroy(new Error(`timeout on ${path}`)));
-    socket.on('data', (chunk) => {
-      received = Buffer.concat([received, chunk]);
-      step();
-    });
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      // A server that has refused the message may close before we have said everything.
-      if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') reject(error);
-    });
-    socket.on('close', () => resolve(received));
-  });
 }

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatRecord, readRecord } from '../../../lib/queue/record.ts';
-import { converse } from './real-postfix.ts';
+import { converse } from './converse.ts';
 
 /** One record: its type, and its data as a byte string. */
 export type RecordText = readonly [type: string, data: string];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { test } from 'node:test';
+import { eventually } from '../../support/condition.ts';
 import { makeMessage } from './queue-file-maker.ts';
 import { newQueueManager } from './queue-manager.ts';
 import { serveAgent, serveBounce, serveRewrite } from './scripted-services.ts';
@@ -145,7 +146,7 @@ test('a sender hears of a delay once', async (t) => {
   const manager = newQueueManager(t);
   const { directory } = manager;
   serveRewrite(t, directory, () => ({ transport: 'probe' }));
-  serveAgent(t, directory, 'probe', () => ({ kind: 'deferred' }));
+  const agent = serveAgent(t, directory, 'probe', () => ({ kind: 'deferred' }));
   const notices = serveBounce(t, directory);
   const id = await makeMessage(directory, { recipients: ['ann@a.test'], warnIn: -5 });
   await manager.start();
@@ -156,7 +157,7 @@ test('a sender hears of a delay once', async (t) => {
   );
   assert.match(readFileSync(path, 'latin1'), /W\x0f {13}-1/);
   await manager.trigger('AD');
-  await manager.waitForLog(/queue active[\s\S]*/);
+  await eventually('the second attempt', () => agent.requests.length === 2);
   await manager.waitForQueue('deferred', id);
   assert.equal(notices.length, 1);
 });
@@ -310,7 +311,8 @@ test('defer_transports holds until somebody flushes the queue', async (t) => {
     ['4.3.2 deferred transport'],
   );
   await manager.trigger('AD');
-  await manager.waitForLog(/queue active[\s\S]*/);
+  await eventually('the second attempt', () => retry.requests.length === 2);
+  await manager.waitForQueue('deferred', id);
   await manager.trigger('FADI');
   await manager.waitUntilGone(id);
   assert.equal(agent.requests.length, 1);

@@ -16,6 +16,7 @@ import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { trigger } from '../../../lib/clients/trigger.ts';
 import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
 
@@ -58,6 +59,15 @@ export function newQueueManager(
   t: TestContext,
   main: Readonly<Record<string, string>> = {},
 ): QueueManager {
+  const open: number[] = [];
+  let child: ChildProcess | undefined;
+  let status: Socket | undefined;
+  // Before the directory goes: hooks run in the order in which they were made.
+  atEnd(t, async () => {
+    child?.kill('SIGKILL');
+    await stopped();
+    for (const fd of open) closeSync(fd);
+  });
   const base = freshDirectory(t, 'qmgr');
   const directory = join(base, 'spool');
   for (const queue of QUEUES) mkdirSync(join(directory, queue), { recursive: true });
@@ -75,8 +85,7 @@ export function newQueueManager(
   writeFileSync(join(base, 'main.cf'), lines.join(''));
   const flow = pipe('both');
   const listening = bindUnix(join(directory, 'public/qmgr'), 0o666, 100);
-  let child: ChildProcess | undefined;
-  let status: Socket | undefined;
+  open.push(flow.read, flow.write, listening);
 
   async function stopped(): Promise<number | null> {
     const process = child;
@@ -86,11 +95,6 @@ export function newQueueManager(
     if (process === undefined || process.exitCode !== null) return process?.exitCode ?? null;
     return new Promise((done) => process.once('exit', (code) => done(code)));
   }
-  t.after(async () => {
-    child?.kill('SIGKILL');
-    await stopped();
-    for (const fd of [flow.read, flow.write, listening]) closeSync(fd);
-  });
 
   const manager: QueueManager = {
     directory,

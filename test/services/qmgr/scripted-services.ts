@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { flock } from '../../../lib/os/locks.ts';
 import type { QueueId } from '../../../lib/queue/queue-id.ts';
 import { DEFAULT_HASHING, queuePath } from '../../../lib/queue/queue-path.ts';
+import { atEnd } from '../../support/cleanup.ts';
 
 /** Attributes in their order; a name may come twice. */
 type Attributes = readonly (readonly [string, string])[];
@@ -85,7 +86,7 @@ export function serve(
   });
   mkdirSync(dirname(path), { recursive: true });
   server.listen(path);
-  t.after(() => {
+  atEnd(t, () => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });

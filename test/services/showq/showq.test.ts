@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { freshDirectory } from '../../support/directories.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { writeMessage } from './queue-sample.ts';
 
@@ -130,25 +132,25 @@ test('a user whom authorized_mailq_users leaves out is refused, also by the serv
 }, async (t) => {
   const mail = await startMailSystem(t, { only, main: { authorized_mailq_users: 'root' } });
   fillQueue(mail.queue);
-  const asNobody = spawnSync(
-    'setpriv',
-    [
-      '--reuid=65534',
-      '--regid=65534',
-      '--clear-groups',
-      'build/bin/postqueue',
-      '-c',
-      mail.config,
-      '-p',
-    ],
-    { encoding: 'utf8' },
-  );
-  assert.equal(
-    asNobody.stderr,
-    'postqueue: fatal: User nobody(65534) is not allowed to view the mail queue\n',
-  );
-  assert.equal(asNobody.status, 69);
+  assert.deepEqual(listedAsNobody(mail.config), {
+    status: 69,
+    stderr: 'postqueue: fatal: User nobody(65534) is not allowed to view the mail queue\n',
+  });
+  // His own main.cf may say what it likes.
+  const config = freshDirectory(t);
+  writeFileSync(join(config, 'main.cf'), `queue_directory = ${mail.queue}\n`);
+  const refused = listedAsNobody(config);
+  assert.equal(refused.status, 69);
+  assert.match(refused.stderr, /fatal: malformed showq server response\n$/);
+  await mail.waitForLog(/warning: user nobody may not view the mail queue/);
 });
+
+function listedAsNobody(config: string) {
+  const identity = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+  const command = ['build/bin/postqueue', '-c', config, '-p'];
+  const { status, stderr } = spawnSync('setpriv', [...identity, ...command], { encoding: 'utf8' });
+  return { status, stderr };
+}
 
 for (const { args, error } of [
   { args: [], error: /^postqueue: fatal: usage: postqueue -f \| postqueue -i queueid/ },

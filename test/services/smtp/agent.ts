@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { AgentConnection } from '../../../lib/clients/delivery.ts';
@@ -19,6 +19,7 @@ import { scriptedMaster } from '../../support/scripted-master.ts';
 
 /** What a recipient's fate was reported as. */
 export interface Report {
+  readonly queueId: string;
   readonly service: 'bounce' | 'defer' | 'trace';
   readonly recipient: string;
   readonly status: string;
@@ -48,7 +49,7 @@ export interface Delivery {
   readonly status: number;
   /** What slows the destination down. */
   readonly site: string;
-  readonly reports: readonly Report[];
+  readonly reports: readonly Omit<Report, 'queueId'>[];
   /** This message's log lines, the part behind the queue id. */
   log(): string[];
 }
@@ -69,8 +70,20 @@ export const REPORT_ALL = 1 | 2 | 1024;
 
 let serial = 0;
 
+/** Undoes things in the reverse of their order: the directory goes when nobody writes there. */
+function lastInFirstOut(t: TestContext): TestContext {
+  const actions: (() => unknown)[] = [];
+  t.after(async () => {
+    for (const action of actions.reverse()) await action();
+  });
+  return Object.assign(Object.create(t), {
+    after: (action: () => unknown) => actions.push(action),
+  });
+}
+
 /** Starts the agent; it ends with the test. */
-export function startAgent(t: TestContext, options: AgentOptions = {}): Agent {
+export function startAgent(test: TestContext, options: AgentOptions = {}): Agent {
+  const t = lastInFirstOut(test);
   const { real = false, protocol = 'smtp' } = options;
   const master = scriptedMaster(t, {
     myhostname: 'mail.example.com',
@@ -120,10 +133,6 @@ export function startAgent(t: TestContext, options: AgentOptions = {}): Agent {
   };
 }
 
-interface Report {
-  readonly queueId: string;
-}
-
 function spawnAgent(
   t: TestContext,
   { real = false, protocol = 'smtp', slots }: AgentOptions,
@@ -146,10 +155,13 @@ function spawnAgent(
     },
     stdio: ['ignore', 'ignore', 'pipe', flow.read, flow.write, theirs, listener],
   });
-  const ended = new Promise((done) => child.once('exit', (c, s) => { if (process.env.H8) console.log('EXIT', real, c, s); done(c); }));
+  // Status messages that nobody reads would stop it one day.
+  const status = new Socket({ fd: ours, readable: true, writable: false });
+  status.on('error', () => {}).resume();
+  const ended = new Promise((done) => child.once('exit', done));
   for (const fd of [flow.read, theirs, listener]) closeSync(fd);
   t.after(async () => {
-    closeSync(ours);
+    status.destroy();
     closeSync(flow.write);
     child.kill('SIGKILL');
     await ended;

@@ -5,7 +5,8 @@ import { connect, Socket } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
-import { POSTFIX_DAEMONS } from '../../support/scripted-master.ts';
+import { atEnd } from '../../support/cleanup.ts';
+import { REAL_DAEMONS } from '../../support/real-postfix.ts';
 
 export type Kind = 'ours' | 'postfix';
 
@@ -44,7 +45,7 @@ export function startRewriting(t: TestContext, directory: string, kind: Kind): A
   const command =
     kind === 'ours'
       ? [process.execPath, join(process.cwd(), 'build/libexec/trivial-rewrite.cjs')]
-      : [`${POSTFIX_DAEMONS}/trivial-rewrite`];
+      : [`${REAL_DAEMONS}/trivial-rewrite`];
   const [program = '', ...first] = command;
   const child = spawn(program, [...first, '-n', 'rewrite', '-t', 'unix'], {
     cwd: queue,
@@ -57,7 +58,7 @@ export function startRewriting(t: TestContext, directory: string, kind: Kind): A
   reports.on('error', () => {});
   const ended = new Promise((done) => child.once('exit', done));
   const asker = new Asker(path, ended);
-  t.after(async () => {
+  atEnd(t, async () => {
     asker.close();
     child.kill('SIGKILL');
     await ended;

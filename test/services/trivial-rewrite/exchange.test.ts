@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { freshDirectory } from '../../support/directories.ts';
-import { hasPostfix } from '../../support/scripted-master.ts';
+import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { ADDRESSES } from './addresses.ts';
 import { prepare, type Request, startRewriting } from './daemons.ts';
 
@@ -176,7 +176,7 @@ function requests(name: string): Request[] {
   ]);
 }
 
-const skip = hasPostfix ? false : 'Postfix is not installed';
+const skip = whyNoPostfix();
 
 for (const [name, main] of Object.entries(CONFIGURATIONS)) {
   test(`rewrite and resolve as Postfix does: ${name}`, { skip }, async (t) => {

@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { freshDirectory } from '../support/directories.ts';
+import { BUILD } from '../support/mail-system.ts';
+
+const REAL = '/usr/sbin/postconf';
+const OURS = join(BUILD, 'bin/postconf');
+const skip = existsSync(REAL) ? false : `needs ${REAL}`;
+
+const MAIN = `# comment 1
+compatibility_level=3.6
+command_directory=/usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mynetworks = 127.0.0.0/8,
+# inner comment
+
+    192.0.2.0/24
+relayhost = $zz $nope1 $nope1
+myorigin = z
+  # c2
+zed = $nope2
+mailbox_command = $nope3
+virtual_alias_maps = $virtual_maps, ldap:people
+people_server_host = x
+virtual_maps = c
+foo_class = permit
+bar = reject
+smtpd_restriction_classes = foo_class, bar
+default_privs = \${g2?{$g3}}
+g2 = 2
+g3 =
+g4 = x
+sender_based_routing = x
+mydestination = {a b},   c
+\td
+smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, reject_non_fqdn_sender reject_unknown_sender_domain check_sender_access hash:/etc/postfix/sender_access { check_policy_service { inet:1.2.3.4:80, timeout=10s } }
+g4 = y
+`;
+
+const MASTER = `# head
+smtp inet n - y - - smtpd -o zz=1 -o g4=4 -o virtual_maps=5 -o relayhost=$g9
+# between
+   -o a=b -o { c = d e }
+# more
+
+ -v
+ab unix - - n - - lmtp -o g7=$g4
+cd unix - - n - - smtp -o cd_destination_rate_delay=3 -o spa_time_limit=4 -o foo_time_limit=3
+submission inet n       -       y       -       -       smtpd
+  -o syslog_name=postfix/submission
+  -o { smtpd_relay_restrictions = permit_sasl_authenticated reject }
+  -o {smtpd_sasl_auth_enable=yes} -o smtpd_foo=$q -v
+  -o smtpd_helo_required=$nothing -o q=1
+127.0.0.1:2525 inet n - n - - smtpd -v -D -o zz=1 -v -o y=1 -x -S a b c -o d=1
+pickup    unix  n       -       y       60      1       pickup
+spa unix - n n - 0 spawn user=nobody argv=/bin/cat { x y }
+pip unix - n n - 10 pipe
+  flags=DRXhu user=vmail argv=/usr/bin/maildrop -d \${recipient} aaaaaaaaaaaaaaaaaaaaaaaa { bbbbbbbbbbb bbbbbbbbbbbbbbbbbb } cccccccccccccccccccccc
+postlog   unix-dgram n  -       n       -       1       postlogd
+`;
+
+function configure(t: TestContext): string {
+  const directory = freshDirectory(t);
+  writeFileSync(join(directory, 'main.cf'), MAIN);
+  writeFileSync(join(directory, 'master.cf'), MASTER);
+  return directory;
+}
+
+interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  /** Lines on stderr, sorted and each once: Postfix repeats some, in the order of a hash table. */
+  readonly warnings: readonly string[];
+}
+
+function run(program: string, directory: string, args: readonly string[]): Outcome {
+  const { status, stdout, stderr } = spawnSync(program, [...args], {
+    encoding: 'utf8',
+    argv0: 'postconf',
+    cwd: directory,
+    env: { PATH: process.env['PATH'], MAIL_CONFIG: '.' },
+  });
+  const lines = stderr.replaceAll(' ./', ' ').split('\n');
+  const warnings = [...new Set(lines.filter((line) => !OVERRIDING.test(line)))].sort();
+  return { status, stdout, warnings };
+}
+
+/** Postfix reads main.cf several times into one table, and then says this of innocent lines. */
+const OVERRIDING = /overriding earlier entry/;
+
+/** What Postfix does not have, or what differs with the installation and the process. */
+const OWN =
+  /^(?:dns_nameservers|maillog_format|service_processes|process_id|command_directory|daemon_directory) =.*\n/gm;
+
+for (const line of [
+  '-d',
+  '',
+  '-n',
+  '-nf',
+  '-nx',
+  '-nh',
+  '-nH',
+  '-x',
+  '-f',
+  '-C service',
+  '-C user',
+  '-C user,service -n',
+  '-C foo',
+  '-d relayhost nosuch',
+  'nosuch relayhost',
+  '-h proxy_read_maps',
+  '-hf proxy_read_maps smtpd_expansion_filter',
+  '-o relayhost=q -o u=1 relayhost u',
+  '-dx mydestination',
+  '-M',
+  '-Mf',
+  '-Mx',
+  '-Mxf submission',
+  '-M submission/inet smtp',
+  '-M */unix nosuch',
+  '-M smtp/inet/x',
+  '-F',
+  '-Ff submission',
+  '-FH pickup',
+  '-Fh smtp',
+  '-F */inet/command',
+  '-F pickup/unix/bogus',
+  '-F a/b/c/d',
+  '-P',
+  '-Pf',
+  '-Px submission',
+  '-Ph submission',
+  '-PH',
+  '-P submission/inet/q',
+  '-P submission/inet/nosuch',
+  '-l',
+  '-A',
+  '-T foo',
+  '-T public-key-algorithms',
+  '-Z',
+  '-c',
+  '-d -n',
+  '-e -n',
+  '-h -H',
+  '-M -P',
+  '-a -m',
+  '-e -#',
+  '-M -h',
+  '-F -X',
+]) {
+  test(`postconf ${line} prints what Postfix's prints`, { skip }, (t) => {
+    const directory = configure(t);
+    const args = line.split(' ').filter((word) => word !== '');
+    const real = run(REAL, directory, args);
+    const ours = run(OURS, directory, args);
+    assert.equal(ours.stdout.replace(OWN, ''), real.stdout.replace(OWN, ''));
+    assert.deepEqual(ours.warnings, real.warnings);
+    assert.equal(ours.status, real.status);
+  });
+}
+
+for (const args of [
+  ['-e', 'mynetworks =   10.0.0.0/8,  c  ', 'new=1'],
+  ['relayhost=zzz'],
+  ['g4='],
+  ['g4=1', 'g4=2'],
+  ['new= x  y\tz'],
+  ['-X', 'g4', 'mynetworks', 'nosuch'],
+  ['-#', 'g4', 'mynetworks', 'myorigin'],
+  ['-e'],
+  ['-e', 'foo'],
+  ['-e', '=x'],
+  ['-X'],
+  ['-X', 'a=b'],
+  ['-X', ''],
+  ['-X', '#relayhost'],
+  ['-e', 'a=b\nc'],
+  ['-M', 'smtps/inet=smtps inet n - y - - smtpd -o a=b -o { q = r s }'],
+  ['-M', 'pickup/unix=pickupx fifo n - y - - pickup -v -o a=b'],
+  ['-M', 'smtp/inet=smtp inet n - - - 3 smtpd'],
+  ['-M', '*/inet=smtp inet n - - - 3 smtpd'],
+  ['-M', 'smtps/inet=smtps inet n x y - - smtpd'],
+  ['-M', 'smtps/inet=smtps inet n - y'],
+  ['-M', 'smtps=x'],
+  ['-M#', 'smtp/inet', 'spa/unix'],
+  ['-MX', 'smtp/inet'],
+  ['-MX', 'no/such'],
+  ['-MX', 'smtp'],
+  ['-F', 'pickup/unix/chroot=n'],
+  ['-F', '*/*/chroot=n'],
+  ['-F', 'pickup/unix/wakeup=61', 'pickup/unix/process_limit=0'],
+  ['-F', 'smtp/inet/service=foo'],
+  ['-F', 'spa/unix/command=spawn -v -o a=b user=nobody argv=/bin/cat { x y }'],
+  ['-F', 'smtp/inet/chroot=x'],
+  ['-F', 'smtp/inet/bogus=x'],
+  ['-F', 'smtp/inet/type=a b'],
+  ['-F', 'no/inet/chroot=y'],
+  ['-P', 'smtp/inet/a=z'],
+  ['-P', 'smtp/inet/n=z', 'spa/unix/t=2'],
+  ['-P', 'smtp/inet/n=a b'],
+  ['-P', 'smtp/inet/*=a'],
+  ['-PX', 'smtp/inet/c'],
+  ['-PX', 'no/unix/c'],
+]) {
+  test(`postconf ${args.join(' ')} leaves the files as Postfix's leaves them`, { skip }, (t) => {
+    const [theirs, ours] = [configure(t), configure(t)];
+    for (const directory of [theirs, ours]) {
+      appendFileSync(join(directory, 'master.cf'), 'smtp inet n - n - - smtpd\n');
+    }
+    const expected = run(REAL, theirs, args);
+    assert.deepEqual(run(OURS, ours, args), expected);
+    for (const file of ['main.cf', 'master.cf']) {
+      const read = (directory: string) => readFileSync(join(directory, file), 'utf8');
+      assert.equal(read(ours), read(theirs), file);
+    }
+  });
+}
+
+test('an edit leaves no work file, and adds the line end that was missing', (t) => {
+  const directory = freshDirectory(t);
+  writeFileSync(join(directory, 'main.cf'), 'a = \u00e9\nrelayhost = x');
+  assert.deepEqual(run(OURS, directory, ['new=\u00fc']).warnings, ['']);
+  assert.equal(
+    readFileSync(join(directory, 'main.cf'), 'utf8'),
+    'a = \u00e9\nrelayhost = x\nnew = \u00fc\n',
+  );
+  assert.deepEqual(readdirSync(directory), ['main.cf']);
+});
+
+test('editors that run at the same time lose nothing', async (t) => {
+  const directory = freshDirectory(t);
+  writeFileSync(join(directory, 'main.cf'), '');
+  const names = ['a', 'b', 'c', 'd'];
+  const editors = names.map((name) => `'${OURS}' -c '${directory}' ${name}=1`).join(' & ');
+  spawnSync('sh', ['-c', `${editors} & wait`]);
+  const lines = readFileSync(join(directory, 'main.cf'), 'utf8').trimEnd().split('\n');
+  assert.deepEqual(lines.sort(), ['a = 1', 'b = 1', 'c = 1', 'd = 1']);
+});
+
+test('postconf -m lists the lookup tables', (t) => {
+  const types = run(OURS, configure(t), ['-m']).stdout.trimEnd().split('\n');
+  for (const type of ['hash', 'regexp', 'cidr', 'static']) assert.ok(types.includes(type), type);
+  assert.deepEqual(types, [...types].sort());
+});
+
+test('postconf refuses what is not built by name', (t) => {
+  const { warnings, status } = run(OURS, configure(t), ['-b']);
+  assert.deepEqual(warnings, ['', 'postconf: fatal: -b (bounce templates) is not built']);
+  assert.equal(status, 1);
+});

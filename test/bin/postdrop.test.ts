@@ -1,0 +1,99 @@
+/** postdrop: records in, a file in maildrop out. ipc.md 3.2. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { parseRecords, type RecordText, toBytes } from '../services/cleanup/submission.ts';
+import { type MailSystem, startMailSystem } from '../support/mail-system.ts';
+
+const GOOD: readonly RecordText[] = [
+  ['T', '5 5'],
+  ['A', 'rewrite_context=local'],
+  ['S', 'me@x.test'],
+  ['R', 'u@x.test'],
+  ['M', ''],
+  ['N', 'Subject: x'],
+  ['X', ''],
+  ['E', ''],
+];
+
+/** A mail system whose pickup does not take anything away. */
+function start(t: TestContext, main: Readonly<Record<string, string>> = {}): Promise<MailSystem> {
+  return startMailSystem(t, { main, only: ['cleanup unix n - n - 0 cleanup'] });
+}
+
+function postdrop(mail: MailSystem, input: Buffer) {
+  const { status, stdout, stderr } = spawnSync(resolve('build/bin/postdrop'), ['-r'], {
+    input,
+    env: { PATH: '/usr/bin:/bin', MAIL_CONFIG: mail.config },
+  });
+  const said = stdout.toString('latin1').replaceAll('\0', '|');
+  return { status, said, stderr: stderr.toString() };
+}
+
+test('a message is in maildrop when postdrop says so', async (t) => {
+  const mail = await start(t);
+  const { status, said } = postdrop(mail, toBytes(GOOD));
+  assert.equal(status, 0);
+  const [, id] =
+    /^protocol\|postdrop_protocol\|queue_id\|(\w+)\|\|status\|0\|reason\|\|\|$/.exec(said) ?? [];
+  assert.ok(id, said);
+  const path = join(mail.queue, 'maildrop', id);
+  assert.equal(statSync(path).mode & 0o777, 0o744);
+  const records = parseRecords(readFileSync(path));
+  assert.deepEqual(records.slice(1), GOOD.slice(1));
+  // The time is postdrop's own.
+  assert.notEqual(records[0]?.[1], '5 5');
+});
+
+const REFUSED: Readonly<Record<string, readonly [Buffer, number, RegExp]>> = {
+  'a record of another kind': [
+    toBytes([['Z', 'x'], ...GOOD]),
+    1,
+    /fatal: uid=\d+: unexpected record type: 90/,
+  ],
+  'a record too long': [
+    toBytes([...GOOD.slice(0, 5), ['N', 'x'.repeat(3000)]]),
+    1,
+    /fatal: uid=\d+: malformed input/,
+  ],
+  noise: [Buffer.from('garbage in'), 1, /fatal: uid=\d+: malformed input/],
+  'no recipient': [toBytes(GOOD.filter(([type]) => type !== 'R')), 1, /^$/],
+};
+
+for (const [what, [input, status, stderr]] of Object.entries(REFUSED)) {
+  test(`postdrop refuses ${what}`, async (t) => {
+    const mail = await start(t);
+    const result = postdrop(mail, input);
+    assert.equal(result.status, status);
+    assert.match(result.stderr, stderr);
+    assert.deepEqual(mail.ids('maildrop'), []);
+  });
+}
+
+test('a program that changes its mind leaves nothing', async (t) => {
+  const mail = await start(t);
+  const { status } = postdrop(mail, toBytes(GOOD.slice(0, -1)));
+  assert.equal(status, 0);
+  assert.deepEqual(mail.ids('maildrop'), []);
+});
+
+test('a message too big is refused', async (t) => {
+  const mail = await start(t, { message_size_limit: '10000' });
+  const lines = Array.from({ length: 50 }, (): RecordText => ['N', 'x'.repeat(1000)]);
+  const { status, said } = postdrop(
+    mail,
+    toBytes([...GOOD.slice(0, 5), ...lines, ...GOOD.slice(5)]),
+  );
+  assert.equal(status, 4);
+  assert.match(said, /\|status\|4\|reason\|\|\|$/);
+  assert.deepEqual(mail.ids('maildrop'), []);
+});
+
+test('who may not submit is told so', async (t) => {
+  const mail = await start(t, { authorized_submit_users: 'nosuchuser' });
+  const { status, stderr } = postdrop(mail, toBytes(GOOD));
+  assert.equal(status, 1);
+  assert.match(stderr, /^postdrop: fatal: User \S+\(\d+\) is not allowed to submit mail$/m);
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { deliverToMaildir, type MaildirDelivery } from '../../../lib/delivery/maildir.ts';
+import { withEffectiveUser } from '../../../lib/os/identity.ts';
+import { needsRoot, scratchDirectory } from '../os/scratch.ts';
+import { messageFile } from './message-file.ts';
+
+const LINES = ['Subject: x', '', 'From here', 'last'];
+const STORED = 'Return-Path: <ann>\nSubject: x\n\nFrom here\nlast\n';
+
+function setUp(t: TestContext) {
+  const directory = scratchDirectory(t);
+  const path = join(directory, 'Maildir/');
+  const delivery: MaildirDelivery = {
+    path,
+    message: messageFile(t, directory, LINES).source,
+    prepended: 'Return-Path: <ann>\n',
+    limitBytes: 0,
+  };
+  return { directory, path, delivery };
+}
+
+test('a Maildir is made, and gets a message under a name like those of Postfix', (t) => {
+  const { path, delivery } = setUp(t);
+  assert.deepEqual(deliverToMaildir(delivery), { kind: 'delivered' });
+  const [name = '', ...others] = readdirSync(join(path, 'new'));
+  assert.deepEqual(others, []);
+  const file = join(path, 'new', name);
+  assert.equal(readFileSync(file, 'utf8'), STORED);
+  const { dev, ino, mode, nlink } = statSync(file);
+  const inode = `V${dev.toString(16)}I${ino.toString(16)}M`;
+  assert.match(name, new RegExp(`^\\d{10}\\.${inode}\\d{1,6}\\.${hostname()}$`));
+  assert.deepEqual([mode & 0o777, nlink], [0o600, 1]);
+  assert.deepEqual(readdirSync(join(path, 'tmp')), []);
+  for (const each of ['', 'new', 'cur', 'tmp']) {
+    assert.equal(statSync(join(path, each)).mode & 0o777, 0o700, each);
+  }
+});
+
+test('many messages get many names', (t) => {
+  const { path, delivery } = setUp(t);
+  for (let count = 0; count < 50; count += 1) deliverToMaildir(delivery);
+  assert.equal(readdirSync(join(path, 'new')).length, 50);
+});
+
+test('a message that is too large leaves nothing behind', (t) => {
+  const { path, delivery } = setUp(t);
+  assert.deepEqual(deliverToMaildir({ ...delivery, limitBytes: 20 }), {
+    kind: 'failed',
+    status: '5.2.2',
+    text: 'error writing message: File too large',
+  });
+  assert.deepEqual(readdirSync(join(path, 'tmp')), []);
+  assert.equal(deliverToMaildir({ ...delivery, limitBytes: STORED.length }).kind, 'delivered');
+});
+
+test('a directory that cannot be made is told', { skip: needsRoot }, (t) => {
+  const { directory, delivery } = setUp(t);
+  chmodSync(directory, 0o755);
+  const user = { uid: 12345, gid: 12346, groups: [] };
+  const result = withEffectiveUser(user, () => deliverToMaildir(delivery));
+  assert.match(
+    JSON.stringify(result),
+    /"5\.2\.0".*create maildir file .*\/tmp\/\d+\.P.*: Permission denied/,
+  );
+});
+
+test("links in a user's Maildir lead only where the user may write", { skip: needsRoot }, (t) => {
+  const { directory, path, delivery } = setUp(t);
+  chmodSync(directory, 0o777);
+  const secret = join(directory, 'secret');
+  mkdirSync(secret, { mode: 0o700 });
+  const user = { uid: 12345, gid: 12346, groups: [] };
+  withEffectiveUser(user, () => {
+    mkdirSync(path);
+    for (const name of ['tmp', 'new', 'cur']) symlinkSync(secret, join(path, name));
+  });
+  const result = withEffectiveUser(user, () => deliverToMaildir(delivery));
+  assert.equal(result.kind, 'failed');
+  assert.deepEqual(readdirSync(secret), []);
+});

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { lookupUser } from '../../../lib/os/identity.ts';
+import { needsRoot } from '../../lib/os/scratch.ts';
+import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
+
+/** Accounts that every Linux system has. */
+const USER = 'games';
+const OTHER = 'news';
+
+/** A mail system that delivers to users' mailboxes in a directory of its own. */
+async function start(t: TestContext, options: Parameters<typeof startMailSystem>[1] = {}) {
+  const mail = await startMailSystem(t, {
+    ...options,
+    stopped: true,
+    main: { home_mailbox: '', ...options.main },
+  });
+  const spool = join(mail.directory, 'mail');
+  const forward = join(mail.directory, 'forward');
+  mkdirSync(spool);
+  chmodSync(spool, 0o1777);
+  mkdirSync(forward, { mode: 0o755 });
+  const path = join(mail.config, 'main.cf');
+  const more = `mail_spool_directory = ${spool}\nforward_path = ${forward}/$user\n`;
+  writeFileSync(path, readFileSync(path, 'utf8') + more);
+  mail.start();
+  return { mail, mailbox: (user: string) => readIfThere(join(spool, user)), spool, forward };
+}
+
+function readIfThere(path: string): string {
+  return statSync(path, { throwIfNoEntry: false }) === undefined ? '' : readFileSync(path, 'utf8');
+}
+
+function send(mail: MailSystem, to: string, text = 'Subject: x\n\nbody\nFrom here\n'): void {
+  const { status, stderr } = mail.run('sendmail', ['-f', 'ann@example.com', to], text);
+  assert.equal(status, 0, stderr);
+}
+
+test('mail for a user lands in their mailbox, as them', { skip: needsRoot }, async (t) => {
+  const { mail, mailbox, spool } = await start(t);
+  send(mail, `${USER}@lab.test`);
+  const line = await mail.waitForLog(/status=sent/);
+  assert.match(
+    line,
+    /to=<games@lab\.test>, relay=local, .*dsn=2\.0\.0, status=sent \(delivered to mailbox\)/,
+  );
+  const text = mailbox(USER);
+  assert.match(
+    text,
+    /^From ann@example\.com {2}.*\nReturn-Path: <ann@example\.com>\nX-Original-To: games@lab\.test\nDelivered-To: games@lab\.test\nReceived: /,
+  );
+  assert.match(text, /\n\nbody\n>From here\n\n$/);
+  const { uid, mode } = statSync(join(spool, USER));
+  assert.deepEqual([uid, mode & 0o777], [lookupUser(USER)?.uid, 0o600]);
+  await mail.waitUntilEmpty();
+});
+
+const ALIASES = `
+postmaster ${USER}
+team ${USER}, ${OTHER}
+list ${USER}, ${OTHER}
+owner-list ${USER}
+loop1 loop2
+loop2 loop1
+command "|cat >/dev/null; id -un; exit 69"
+status "|echo 4.2.2 full; exit 1"
+fine "|cat >/dev/null"
+null /dev/null
+nothing :include:/dev/null
+`;
+
+test('aliases lead to users, commands and files, and failures are told', {
+  skip: needsRoot,
+}, async (t) => {
+  const { mail, mailbox } = await start(t, { files: { aliases: ALIASES } });
+  for (const [to, logged] of [
+    [
+      'team',
+      /to=<news@lab\.test>, orig_to=<team@lab\.test>, .*status=sent \(delivered to mailbox\)/,
+    ],
+    ['list', /to=<list@lab\.test>, relay=local, .*status=sent \(forwarded as [0-9A-Za-z]+\)/],
+    ['loop1', /dsn=5\.4\.6, status=bounced \(alias database loop for loop[12]\)/],
+    ['command', /dsn=5\.3\.0, status=bounced \(service unavailable\. Command output: nobody \)/],
+    ['status', /dsn=4\.2\.2, status=deferred \(full \)/],
+    ['fine', /status=sent \(delivered to command: cat >\/dev\/null\)/],
+    ['null', /status=sent \(delivered to file: \/dev\/null\)/],
+    ['nothing', /dsn=5\.3\.5, status=bounced \(mail system configuration error\)/],
+    ['nobody-here', /dsn=5\.1\.1, status=bounced \(unknown user: "nobody-here"\)/],
+  ] as const) {
+    send(mail, `${to}@lab.test`);
+    assert.match(await mail.waitForLog(logged), logged, to);
+  }
+  await mail.waitForLog(/from=<owner-list@lab\.test>/);
+  assert.match(
+    mailbox(OTHER),
+    /Return-Path: <owner-list@lab\.test>\n.*\n.*\n.*\n.*\nDelivered-To: list@lab\.test/,
+  );
+});
+
+test('a .forward file counts when it is safe', { skip: needsRoot }, async (t) => {
+  const { mail, mailbox, forward } = await start(t);
+  const path = join(forward, USER);
+  writeFileSync(path, `${OTHER}, \\${USER}\n`, { mode: 0o644 });
+  chownSync(path, lookupUser(USER)?.uid ?? 0, 0);
+  send(mail, `${USER}@lab.test`);
+  await mail.waitForLog(/to=<games@lab\.test>, .*forwarded as/);
+  await mail.waitForLog(/to=<news@lab\.test>, orig_to=<games@lab\.test>.*delivered to mailbox/);
+  assert.match(mailbox(USER), /body/);
+  assert.match(
+    mailbox(OTHER),
+    /Delivered-To: news@lab\.test\n(?:.*\n)*Delivered-To: games@lab\.test/,
+  );
+  chmodSync(path, 0o646);
+  send(mail, `${USER}@lab.test`, 'Subject: second\n\nx\n');
+  await mail.waitForLog(/warning: file .*forward\/games is world writable/);
+  await mail.waitUntilEmpty();
+  assert.match(mailbox(USER), /Subject: second/);
+});
+
+test('mail that has been delivered to its recipient before is returned', {
+  skip: needsRoot,
+}, async (t) => {
+  const { mail, mailbox } = await start(t);
+  send(mail, `${USER}@lab.test`, `Delivered-To: GAMES@lab.test\nSubject: x\n\nx\n`);
+  await mail.waitForLog(/dsn=5\.4\.6, status=bounced \(mail forwarding loop for games@lab\.test\)/);
+  assert.equal(mailbox(USER), '');
+});
+
+test('other agents take mailboxes and unknown users over', { skip: needsRoot }, async (t) => {
+  const main = {
+    mailbox_transport_maps: `inline:{{${OTHER}=discard:by map}}`,
+    fallback_transport: 'discard:fallen back',
+    local_recipient_maps: '',
+  };
+  const { mail, mailbox } = await start(t, { main });
+  send(mail, `${OTHER}@lab.test`);
+  await mail.waitForLog(/to=<news@lab\.test>, relay=none, .*status=sent \(by map\)/);
+  send(mail, 'nobody-here@lab.test');
+  await mail.waitForLog(/to=<nobody-here@lab\.test>, relay=none, .*status=sent \(fallen back\)/);
+  await mail.waitUntilEmpty();
+  assert.equal(mailbox(OTHER), '');
+});

@@ -1,0 +1,122 @@
+/** A client of a test: says what its script has, and remembers what it was told. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { withDeadline } from '../../../lib/async/deadline.ts';
+
+/** A string is a command: it is sent as a line, and waits for its reply. */
+export type Step = string | Bytes | 'half-close' | 'await end';
+
+/** Any bytes, and how many replies to wait for after them. */
+export interface Bytes {
+  readonly bytes: string;
+  readonly replies: number;
+}
+
+export const send = (bytes: string, replies = 1): Bytes => ({ bytes, replies });
+
+export interface Door {
+  readonly port: number;
+  /** The client's own address. */
+  readonly from?: string;
+}
+
+/** A whole reply: lines that go on, then the last one. */
+const REPLY = /^(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\n/;
+const LIMIT_MS = 20_000;
+
+/** One connection to an SMTP server, step by step. Bytes are latin1, both ways. */
+export class Dialogue {
+  readonly socket: Socket;
+  /** Each reply as it came, without the last line end. */
+  readonly replies: string[] = [];
+  #unparsed = '';
+  #ended = false;
+  #changed = () => {};
+
+  constructor({ port, from = '127.0.0.1' }: Door) {
+    this.socket = connect({ port, host: '127.0.0.1', localAddress: from, allowHalfOpen: true });
+    this.socket.setEncoding('latin1');
+    this.socket.setNoDelay(true);
+    this.socket.on('data', (text: string) => this.#take(text));
+    for (const event of ['error', 'end', 'close']) this.socket.on(event, () => this.#end());
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  /** What came that is no whole reply. */
+  get rest(): string {
+    return this.#unparsed;
+  }
+
+  /** Waits until so many replies have come in all, or the server has closed. */
+  expect(count: number): Promise<void> {
+    const last = this.replies.at(-1);
+    return this.#until(
+      `reply ${count}; the last was ${last}`,
+      () => this.replies.length >= count || this.#ended,
+    );
+  }
+
+  awaitEnd(): Promise<void> {
+    return this.#until('the end of the connection', () => this.#ended);
+  }
+
+  async play(step: Step): Promise<void> {
+    if (step === 'half-close') this.socket.end();
+    else if (step === 'await end') await this.awaitEnd();
+    else if (typeof step === 'string') await this.play(send(`${step}\r\n`));
+    else {
+      const before = this.replies.length;
+      if (!this.#ended) this.socket.write(step.bytes, 'latin1');
+      await this.expect(before + step.replies);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.socket.destroyed) return;
+    const closed = once(this.socket, 'close');
+    this.socket.destroySoon();
+    await closed;
+  }
+
+  async #until(what: string, done: () => boolean): Promise<void> {
+    if (done()) return;
+    const wait = () =>
+      new Promise<void>((resolve) => {
+        this.#changed = () => done() && resolve();
+      });
+    await withDeadline(LIMIT_MS, undefined, wait, what);
+  }
+
+  #take(text: string): void {
+    this.#unparsed += text;
+    for (let found = REPLY.exec(this.#unparsed); found; found = REPLY.exec(this.#unparsed)) {
+      this.#unparsed = this.#unparsed.slice(found[0].length);
+      this.replies.push(found[0].replace(/\r?\n$/, ''));
+    }
+    this.#changed();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#changed();
+  }
+}
+
+/** Plays a whole script, after the greeting unless it is `early`. @returns all replies */
+export async function converse(
+  door: Door,
+  steps: readonly Step[],
+  { early = false } = {},
+): Promise<string[]> {
+  const dialogue = new Dialogue(door);
+  try {
+    if (!early) await dialogue.expect(1);
+    for (const step of steps) await dialogue.play(step);
+  } finally {
+    await dialogue.close();
+  }
+  return dialogue.rest === '' ? dialogue.replies : [...dialogue.replies, dialogue.rest];
+}

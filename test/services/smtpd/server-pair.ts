@@ -1,0 +1,167 @@
+/**
+ * Postfix's smtpd and ours side by side: in one mail system, behind one main.cf, each at ports of its
+ * own, one for every setting that a test wants. Everything behind them is ours.
+ */
+import type { TestContext } from 'node:test';
+import { eventually } from '../../support/condition.ts';
+import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
+import { freePort } from '../../support/ports.ts';
+import { commandOf, type Maker } from '../../support/real-postfix.ts';
+import { converse, type Step } from './dialogue.ts';
+
+/** main.cf parameters. */
+export type Parameters = Readonly<Record<string, string>>;
+
+/** Whom our servers know. Clients at 127.0.0.1 are ours, all others are strangers. */
+const MAIN: Parameters = {
+  mynetworks: '127.0.0.1/32',
+  relay_domains: 'relay.test, .sub.relay.test',
+  relay_recipient_maps: 'texthash:$config_directory/relay_recipients',
+  virtual_alias_domains: 'alias.test',
+  virtual_alias_maps: 'texthash:$config_directory/virtual',
+  virtual_mailbox_domains: 'box.test',
+  virtual_mailbox_maps: 'texthash:$config_directory/boxes',
+  virtual_transport: 'discard:',
+  local_transport: 'discard:',
+  relay_transport: 'discard:',
+  default_transport: 'discard:',
+  transport_maps: 'texthash:$config_directory/transport',
+  relocated_maps: 'texthash:$config_directory/relocated',
+  recipient_canonical_maps: 'texthash:$config_directory/canonical',
+  recipient_delimiter: '+',
+  smtpd_peername_lookup: 'no',
+  smtpd_error_sleep_time: '0',
+  // Not built yet: without it both say the same.
+  smtpd_discard_ehlo_keywords: 'chunking, silent-discard',
+};
+
+const FILES: Parameters = {
+  relay_recipients: 'known@relay.test x\n',
+  virtual: 'known@alias.test root@lab.test\n',
+  boxes: 'known@box.test known/\n',
+  transport:
+    'bad.far.test error:this domain is closed\n' +
+    'coded.far.test error:5.7.0 closed with a code\n' +
+    'later.far.test retry:come back later\n' +
+    'closed@lab.test error:5.2.1 mailbox closed\n',
+  relocated: 'moved@lab.test new@far.test\n',
+  canonical: 'renamed@lab.test root@lab.test\n',
+};
+
+/** Daemons that this project has not, or whose answers matter to Postfix's smtpd only. */
+const REAL = ['proxymap unix - - n - - %', 'anvil unix - - n - 1 %'];
+const OURS = [
+  'pickup unix n - n 60 1 %',
+  'cleanup unix n - n - 0 %',
+  'qmgr unix n - n 300 1 %',
+  'trivial-rewrite:rewrite unix - - n - - %',
+  'bounce unix - - n - 0 %',
+  'bounce:defer unix - - n - 0 %',
+  'bounce:trace unix - - n - 0 %',
+  'flush unix n - n 1000? 0 %',
+  'discard unix - - n - - %',
+  'error unix - - n - - %',
+  'error:retry unix - - n - - %',
+  'local unix - n n - - %',
+  'smtp unix - - n - - %',
+];
+
+/** What one server made of a session. */
+export interface Reaction {
+  readonly replies: readonly string[];
+  readonly log: readonly string[];
+}
+
+export interface ServerPair {
+  readonly mail: MailSystem;
+  readonly ports: Readonly<Record<Maker, number>>;
+  /** Plays the same session with both. */
+  converse(steps: readonly Step[], session?: SessionOptions): Promise<Record<Maker, Reaction>>;
+}
+
+export interface SessionOptions {
+  readonly from?: string;
+  readonly early?: boolean;
+}
+
+/** Starts a pair for each setting, by its name. */
+export async function startServerPairs<Name extends string>(
+  t: TestContext,
+  settings: Readonly<Record<Name, Parameters>>,
+): Promise<Readonly<Record<Name, ServerPair>>> {
+  const lines = [
+    ...REAL.map((line) => line.replace('%', commandOf('ours', 'real', line.split(' ')[0] ?? ''))),
+    ...OURS.map(serviceLine),
+  ];
+  const ports = new Map<string, Record<Maker, number>>();
+  for (const name of Object.keys(settings) as Name[]) {
+    const pair = { ours: await freePort(), real: await freePort() };
+    ports.set(name, pair);
+    for (const maker of ['ours', 'real'] as const) {
+      lines.push(smtpdLine(maker, pair[maker], tagOf(maker, name), settings[name]));
+    }
+  }
+  const mail = await startMailSystem(t, { only: lines, main: MAIN, files: FILES });
+  const pairs = [...ports].map(([name, pair]) => [name, serverPair(mail, name, pair)]);
+  return Object.fromEntries(pairs) as Record<Name, ServerPair>;
+}
+
+function serviceLine(line: string): string {
+  const [name = '', ...rest] = line.split(' ');
+  const [program = '', service = program] = name.split(':');
+  return [service, ...rest].join(' ').replace('%', program);
+}
+
+const tagOf = (maker: Maker, name: string) => `${maker}-${name}`;
+
+function smtpdLine(maker: Maker, port: number, tag: string, setting: Parameters): string {
+  const options = Object.entries({ ...setting, syslog_name: tag }).map(
+    ([name, value]) => `-o { ${name} = ${value} }`,
+  );
+  const command = commandOf('ours', maker, 'smtpd');
+  return `127.0.0.1:${port} inet n - n - - ${command} ${options.join(' ')}`;
+}
+
+function serverPair(mail: MailSystem, name: string, ports: Record<Maker, number>): ServerPair {
+  const play = async (maker: Maker, steps: readonly Step[], session: SessionOptions) => {
+    const tag = ` ${tagOf(maker, name)}/smtpd[`;
+    const linesOf = () =>
+      mail
+        .log()
+        .split('\n')
+        .filter((line) => line.includes(tag));
+    const before = linesOf().length;
+    const door = { port: ports[maker], from: session.from };
+    const replies = await converse(door, steps, { early: session.early });
+    const lines = await eventually(`the end of a session with ${tag}`, () => {
+      const lines = linesOf().slice(before);
+      return lines.some((line) => line.includes(': disconnect from ')) && lines;
+    });
+    const port = new RegExp(`\\b${ports[maker]}\\b`, 'g');
+    const neutral = (text: string) => neutralIds(text).replace(port, 'PORT');
+    return { replies: replies.map(neutral), log: lines.map(withoutPrefix).map(neutral) };
+  };
+  return {
+    mail,
+    ports,
+    async converse(steps, session = {}) {
+      const [ours, real] = await Promise.all([
+        play('ours', steps, session),
+        play('real', steps, session),
+      ]);
+      return { ours, real };
+    },
+  };
+}
+
+/** Without the time, the tag and the process. */
+function withoutPrefix(line: string): string {
+  return line.replace(/^.*?\/smtpd\[\d+\]: /, '');
+}
+
+/** Queue ids differ from run to run. */
+function neutralIds(text: string): string {
+  return text
+    .replace(/queued as [0-9A-Z]{6,}/, 'queued as QID')
+    .replace(/^[0-9A-F]{8,}(?=: )/, 'QID');
+}
