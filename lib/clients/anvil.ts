@@ -1,6 +1,6 @@
 import { formatAttributes } from '../ipc/attributes.ts';
-import { IpcConnection } from '../ipc/connection.ts';
 import { connectPatiently, IMPATIENT } from '../ipc/connect-patiently.ts';
+import type { IpcConnection } from '../ipc/connection.ts';
 import { int, type Shape, type Values } from '../ipc/fields.ts';
 import { expectProtocol } from '../ipc/greeting.ts';
 import { PROTOCOLS } from '../ipc/protocols.ts';

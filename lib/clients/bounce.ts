@@ -1,13 +1,13 @@
-import type { DsnDetail } from '../dsn/detail.ts';
-import { recipientAttributes } from '../delivery/recipient-group.ts';
+import { detailAttributes } from '../delivery/detail-group.ts';
 import type { Recipient } from '../delivery/recipient.ts';
+import { recipientAttributes } from '../delivery/recipient-group.ts';
+import type { DsnDetail } from '../dsn/detail.ts';
 import { type Attribute, formatAttributes } from '../ipc/attributes.ts';
 import { IMPATIENT } from '../ipc/connect-patiently.ts';
 import type { ConnectionPool } from '../ipc/connection-pool.ts';
 import { exchange } from '../ipc/exchange.ts';
 import { int } from '../ipc/fields.ts';
 import { PROTOCOLS } from '../ipc/protocols.ts';
-import { detailAttributes } from '../delivery/detail-group.ts';
 import type { ClientOptions } from './options.ts';
 import { openServicePool } from './service-pool.ts';
 

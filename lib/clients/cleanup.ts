@@ -135,16 +135,18 @@ export class CleanupClient {
         bytes += records.length;
         return bytes < PIECE_BYTES ? undefined : flush();
       },
-      finish: async () => {
-        await flush();
-        return this.#finish(connection, queueId);
-      },
+      finish: () => this.#finish(connection, queueId, flush),
       abort: () => connection.abort(),
     };
   }
 
-  async #finish(connection: IpcConnection, queueId: string): Promise<CleanupResult> {
+  async #finish(
+    connection: IpcConnection,
+    queueId: string,
+    flush: () => Promise<void> | undefined,
+  ): Promise<CleanupResult> {
     try {
+      await flush();
       const reply = await connection.receive(REPLY, { extra: true });
       if (reply === undefined) {
         throw new IpcError(`unexpected end-of-input from ${connection.peer}`);

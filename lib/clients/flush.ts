@@ -1,7 +1,7 @@
 import { type Attribute, formatAttributes } from '../ipc/attributes.ts';
 import { IMPATIENT } from '../ipc/connect-patiently.ts';
-import { IpcError } from '../ipc/error.ts';
 import type { ConnectionPool } from '../ipc/connection-pool.ts';
+import { IpcError } from '../ipc/error.ts';
 import { exchange } from '../ipc/exchange.ts';
 import { int } from '../ipc/fields.ts';
 import { PROTOCOLS } from '../ipc/protocols.ts';

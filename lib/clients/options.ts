@@ -1,6 +1,6 @@
 import type { Configuration } from '../config/configuration.ts';
-import type { PoolLimits } from '../ipc/connection-pool.ts';
 import type { Patience } from '../ipc/connect-patiently.ts';
+import type { PoolLimits } from '../ipc/connection-pool.ts';
 import type { Log } from '../log/log.ts';
 
 /** What every client of a service of ours may be told; the defaults are Postfix's. */

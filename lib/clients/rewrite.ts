@@ -55,9 +55,8 @@ const CACHE_MS = 30_000;
 const CACHE_ENTRIES = 5000;
 /** Requests at once, each with a connection. */
 const CONNECTIONS_MAX = 8;
-/** Once it was there, a service that fails us is being restarted. */
-const RETRY_MS = 1000;
-const RETRIES = 10;
+/** A service that failed us is being restarted: at once, if it was one accident. */
+const RETRY_PAUSES_MS = [0, 50, 200, 500, ...Array<number>(9).fill(1000)];
 
 /** Asks trivial-rewrite(8), and remembers answers for 30 s. */
 export class RewriteClient {
@@ -134,15 +133,15 @@ export class RewriteClient {
 
   async #exchange<S extends Shape>(request: Buffer, shape: S): Promise<Values<S>> {
     const { stopping, log } = this.#options;
-    for (let count = 1; ; count += 1) {
+    for (let count = 0; ; count += 1) {
       try {
         return await exchange(this.#pool, request, shape, { persistent: true });
       } catch (error) {
-        if (count > RETRIES || stopping?.aborted === true) throw error;
-        if ((error as Error).message.startsWith('connect to ')) throw error;
+        const isGone = (error as Error).message.startsWith('connect to ');
+        if (isGone || count >= RETRY_PAUSES_MS.length || stopping?.aborted === true) throw error;
         log?.warn((error as Error).message);
       }
-      await sleep(RETRY_MS, stopping);
+      await sleep(RETRY_PAUSES_MS[count] ?? 0, stopping);
     }
   }
 }

@@ -1,6 +1,6 @@
+import { connectPatiently, type Patience } from '../ipc/connect-patiently.ts';
 import type { IpcConnection } from '../ipc/connection.ts';
 import { ConnectionPool } from '../ipc/connection-pool.ts';
-import { connectPatiently, type Patience } from '../ipc/connect-patiently.ts';
 import { expectProtocol } from '../ipc/greeting.ts';
 import { type ClientOptions, LIMITS, TIMEOUT_MS } from './options.ts';
 

@@ -107,6 +107,7 @@ export class TriggerClient {
   }
 
   #useSocket(socket: Socket): void {
+    let kept = false;
     let acknowledged = 0;
     socket.unref();
     this.#socket = socket;
@@ -115,19 +116,24 @@ export class TriggerClient {
       acknowledged += bytes.length;
       if (acknowledged < KEEP.length) return;
       acknowledged = 0;
+      kept = true;
       this.#outstanding = '';
       if (this.#next !== '') this.#send();
       else this.#idle = after(IDLE_MS, () => this.close()).unref();
     });
     socket.on('end', () => socket.destroy());
-    socket.once('close', () => this.#onClose(socket, acknowledged > 0));
+    socket.once('close', () => this.#onClose(socket, kept));
   }
 
-  /** A real server closes after each trigger; ours only when it leaves. */
-  #onClose(socket: Socket, _partly: boolean): void {
+  /**
+   * A real server closes after each trigger, which it has read. One that had kept the connection
+   * has left, perhaps without reading: the next one is told.
+   */
+  #onClose(socket: Socket, kept: boolean): void {
     if (this.#socket === socket) this.#socket = undefined;
+    const unread = kept ? this.#outstanding : '';
     this.#outstanding = '';
-    this.#send();
+    this.trigger(unread);
   }
 }
 

@@ -8,7 +8,7 @@ import type { ClientOptions } from './options.ts';
 import { openServicePool } from './service-pool.ts';
 
 /** What is known of a recipient. ipc.md 3.11. */
-export const RECIPIENT_STATUS = { OK: 0, DEFER: 1, BOUNCE: 2, TODO: 3 } as const;
+export const RECIPIENT_STATUS = { OK: 0, DEFER: 1, BOUNCE: 2, PENDING: 3 } as const;
 
 /** What verify knows of an address. */
 export interface VerifyAnswer {

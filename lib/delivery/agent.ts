@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { type ClientOptions, clientOptions, TIMEOUT_MS } from '../clients/options.ts';
-import type { WallTime } from '../clock/clock.ts';
+import { after, nowMicroseconds, type WallTime } from '../clock/clock.ts';
 import type { ParameterName } from '../config/parameters.ts';
 import { type DsnDetail, NO_DETAIL } from '../dsn/detail.ts';
 import { announcement } from '../ipc/attributes.ts';
@@ -61,6 +61,12 @@ export interface Delivery<P extends ParameterName = never, S = unknown> {
   connectedAt(ms: number): void;
 }
 
+/**
+ * How long a connection is kept: then it has to stand in line again with whoever else wants a
+ * delivery, because where maxproc is small a kept connection keeps all others out.
+ */
+const TURN_MS = 1000;
+
 const ANNOUNCEMENT = announcement(PROTOCOLS.delivery);
 
 /** What deliveries of one process have in common. */
@@ -105,30 +111,34 @@ async function serve<P extends ParameterName, S>(
   const peer = `${context.serviceName} socket`;
   const connection = new IpcConnection(socket, common.options.timeoutMs ?? TIMEOUT_MS, { peer });
   let kept = false;
+  let leaving = false;
   // Before its first request qmgr counts on us; a kept connection it only hopes for.
   const leave = () => {
+    leaving = true;
     if (kept) connection.closeIfIdle();
   };
   context.stopping.addEventListener('abort', leave);
+  const turn = after(TURN_MS, leave).unref();
   try {
     await connection.send(ANNOUNCEMENT);
     for (;;) {
       // The end here is no error: qmgr had nothing left to deliver, or goes elsewhere next time.
-      const request = await receiveRequest(connection);
+      // From here on the time is the agent's; qmgr can't know when it got to us.
+      const request = await receiveRequest(connection, nowMicroseconds);
       if (request === undefined) return;
       const message = openMessage(request, common.hashing, context.log);
       // Without a reply qmgr knows that we did nothing.
       if (message === undefined) return;
       try {
         const reply = await deliver(agent, request, message, context, common);
-        await connection.send(keepingReply(reply));
+        kept = !leaving && !context.stopping.aborted;
+        await connection.send(kept ? keepingReply(reply) : reply);
       } finally {
         message.close();
       }
-      kept = true;
-      if (context.stopping.aborted) leave();
     }
   } finally {
+    turn.stop();
     context.stopping.removeEventListener('abort', leave);
     connection.close();
   }

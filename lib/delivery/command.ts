@@ -3,8 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { after } from '../clock/clock.ts';
 import { errorText, isErrno } from '../os/error.ts';
 import { pipe } from '../os/sockets.ts';
@@ -74,6 +72,8 @@ async function start(run: CommandRun, words: readonly string[]): Promise<Command
       uid: run.uid,
       gid: run.gid,
       env: { ...run.environment },
+      // As execl("/bin/sh", "sh", ...): its messages begin with this name.
+      argv0: program === SHELL ? 'sh' : program,
       cwd: run.directory,
       detached: true,
       stdio: [input.read, output.write, output.write],
@@ -143,21 +143,30 @@ function endOf(child: ChildProcess): Promise<CommandEnd> {
 
 /** A command may stop reading when it has seen enough. @returns trouble with the message itself */
 async function feed(input: AsyncIterable<Buffer>, writer: Socket): Promise<unknown> {
-  let inputError: unknown;
-  const checked = async function* () {
-    try {
-      yield* input;
-    } catch (error) {
-      inputError = error;
-      throw error;
-    }
-  };
   try {
-    await pipeline(Readable.from(checked(), { objectMode: false }), writer);
-  } catch {
-    // EPIPE, or the time limit: the exit status tells.
+    for await (const chunk of input) {
+      if (writer.destroyed) break;
+      if (!writer.write(chunk)) await drained(writer);
+    }
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    writer.end();
   }
-  return inputError;
+}
+
+/** Until there is room, or nobody reads any more. */
+function drained(writer: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      writer.off('drain', go);
+      writer.off('close', go);
+      resolve();
+    };
+    writer.on('drain', go);
+    writer.on('close', go);
+  });
 }
 
 async function collect(reader: Socket): Promise<string> {
@@ -184,6 +193,8 @@ function killGroup(child: ChildProcess): void {
   }
 }
 
+const SHELL = '/bin/sh';
+
 /** Characters that no shell treats specially. */
 const PLAIN = /^[1234567890!@%\-_=+:,./ a-zA-Z\t]*$/;
 
@@ -201,7 +212,7 @@ export interface CommandLine {
  */
 export function commandLine(command: string, shell: string): CommandLine {
   if (shell !== '') return { words: [...shell.trim().split(/\s+/), command] };
-  const viaShell = ['/bin/sh', '-c', command];
+  const viaShell = [SHELL, '-c', command];
   if (!PLAIN.test(command)) return { words: viaShell };
   const words = command.trim().split(/[ \t]+/);
   if (words[0] === '') return { words: viaShell };

@@ -27,30 +27,29 @@ export function doFileWork<Step, Result>(
   steps: readonly WorkStep<Step>[],
   take: (step: Step) => Result | undefined,
 ): WorkDone<Result> {
-  for (const [step, { identity, work }] of steps.entries()) {
-    const result = doAs(identity, () => take(work));
-    if (result !== undefined) return { step, result };
-  }
-  return { step: steps.length, result: undefined };
-}
-
-function doAs<Result>(
-  identity: Identity,
-  take: () => Result | undefined,
-): Result | FileFailure | undefined {
+  let current: Identity | undefined;
   try {
-    assumeIdentity(identity);
+    for (const [step, { identity, work }] of steps.entries()) {
+      // To change and to change back costs more than many a step.
+      if (current === undefined || !isSame(current, identity)) {
+        restoreIdentity();
+        current = identity;
+        assumeIdentity(identity);
+      }
+      const result = take(work);
+      if (result !== undefined) return { step, result };
+    }
+    return { step: steps.length, result: undefined };
   } catch (error) {
     if (error instanceof IdentityError) throw error;
-    return fileFailure(error, 'cannot act for the recipient', '4.3.0');
-  }
-  try {
-    return take();
-  } catch (error) {
-    return fileFailure(error, 'file work', '4.3.0');
+    return { step: -1, result: fileFailure(error, 'file work for the recipient', '4.3.0') };
   } finally {
     restoreIdentity();
   }
+}
+
+function isSame(one: Identity, other: Identity): boolean {
+  return one.uid === other.uid && one.gid === other.gid && `${one.groups}` === `${other.groups}`;
 }
 
 /** How often to ask for a mailbox that is locked, and how long to wait in between. */

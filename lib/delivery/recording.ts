@@ -1,7 +1,8 @@
+import type { BounceService } from '../clients/bounce.ts';
 import { RECIPIENT_STATUS } from '../clients/verify.ts';
 import { nowMicroseconds, type WallTime } from '../clock/clock.ts';
 import type { DsnDetail } from '../dsn/detail.ts';
-import { NOTIFY } from '../dsn/notify.ts';
+import { NOTIFY, wantsDelay } from '../dsn/notify.ts';
 import type { DeliveryStatus } from '../log/event.ts';
 import type { QueueFile } from '../queue/queue-file.ts';
 import { type DeliveryTimes, delaysOf } from './delivery-times.ts';
@@ -105,18 +106,21 @@ export class Recording {
     outcome: Outcome,
     times: DeliveryTimes,
   ): Promise<boolean> {
-    const { verify, verifyFailures, log } = this.#reporters;
+    const { verify, verifyFailures } = this.#reporters;
     const { original, address } = recipient;
     const addresses = original === '' || original === address ? [address] : [original, address];
+    if (outcome.kind !== 'sent' && !verifyFailures) {
+      const status = 'undeliverable-but-not-cached';
+      this.#log(recipient, outcome, times, outcome.status, status, outcome.text);
+      return true;
+    }
     try {
-      if (outcome.kind === 'sent' || verifyFailures) {
-        for (const each of addresses) {
-          const taken = await verify.update(each, VERIFY_STATUS[outcome.kind], outcome.text);
-          if (!taken) throw new Error('verify service failure');
-        }
+      for (const each of addresses) {
+        const taken = await verify.update(each, VERIFY_STATUS[outcome.kind], outcome.text);
+        if (!taken) throw new Error('verify service failure');
       }
     } catch (error) {
-      log.warn({ kind: 'text', queueId: this.#request.queueId, text: (error as Error).message });
+      this.#warn((error as Error).message);
       return false;
     }
     this.#logProbe(recipient, outcome, times);
@@ -132,8 +136,10 @@ export class Recording {
   }
 
   async #tellSent(recipient: Recipient, outcome: Outcome, times: DeliveryTimes): Promise<boolean> {
-    const reported = this.#isReported(recipient);
-    if (reported && !(await this.#trace(recipient, outcome, detailOf(outcome)))) {
+    const detail = detailOf(outcome);
+    // Who asked for the report in two ways is reported twice: Postfix does so.
+    for (const wanted of [this.#isTraced(recipient), wantsSuccess(recipient)]) {
+      if (!wanted || (await this.#trace(recipient, outcome, detail))) continue;
       const text = `${this.#request.queueId}: trace service failed`;
       return this.#tellDeferred(recipient, trouble(outcome, text), times);
     }
@@ -165,11 +171,9 @@ export class Recording {
     times: DeliveryTimes,
   ): Promise<boolean> {
     const detail = detailOf(outcome);
-    if (!(await this.#append('defer', recipient, detail))) this.#warn('defer service failure');
+    await this.#append('defer', recipient, detail);
     this.#log(recipient, outcome, times, outcome.status, 'deferred', outcome.text);
-    if (!(await this.#traceIfRecorded(recipient, outcome, detail))) {
-      this.#warn('trace service failure');
-    }
+    await this.#traceIfRecorded(recipient, outcome, detail);
     const site = recipient.address.slice(recipient.address.lastIndexOf('@') + 1);
     if (site !== '' && site !== recipient.address) {
       await this.#reporters.flushAdd(site, this.#request.queueId);
@@ -188,24 +192,26 @@ export class Recording {
     return this.#append('trace', recipient, { ...detail, reason: via + detail.reason });
   }
 
-  #append(
-    service: 'bounce' | 'defer' | 'trace',
-    recipient: Recipient,
-    detail: DsnDetail,
-  ): Promise<boolean> {
+  async #append(service: BounceService, recipient: Recipient, detail: DsnDetail): Promise<boolean> {
+    const { bounce } = this.#reporters;
     const { queueId } = this.#request;
-    return this.#reporters.bounce.append(service, queueId, this.#flags, recipient, detail);
+    const done = await bounce.append(service, queueId, this.#flags, recipient, detail);
+    if (!done) this.#warn(`${service} service failure`);
+    return done;
   }
 
-  /** Whether the sender is to hear of a success. */
-  #isReported({ notify }: Recipient): boolean {
-    if (this.#flags === 0) return (notify & NOTIFY.success) !== 0;
-    const wantsDelay = notify === 0 || (notify & NOTIFY.delay) !== 0;
+  /** Whether somebody besides the log is to be told of a success. */
+  #isReported(recipient: Recipient): boolean {
+    if (this.#flags === 0) return wantsSuccess(recipient);
     return (
-      (this.#flags & ~DELIVERY_FLAG.REC_DLY_SENT) !== 0 ||
-      ((this.#flags & DELIVERY_FLAG.REC_DLY_SENT) !== 0 && wantsDelay) ||
-      (notify & NOTIFY.success) !== 0
+      (this.#flags & PROBE_FLAGS) !== 0 || this.#isTraced(recipient) || wantsSuccess(recipient)
     );
+  }
+
+  /** `sendmail -v`, or the sender has had a notice of the delay. */
+  #isTraced({ notify }: Recipient): boolean {
+    if ((this.#flags & DELIVERY_FLAG.RECORD) !== 0) return true;
+    return (this.#flags & DELIVERY_FLAG.REC_DLY_SENT) !== 0 && wantsDelay(notify);
   }
 
   /** Of a copy for a content filter qmgr keeps the books itself. */
@@ -261,12 +267,17 @@ export class Recording {
 }
 
 const NO_RELAY = 'none';
+const PROBE_FLAGS = DELIVERY_FLAG.MTA_VRFY | DELIVERY_FLAG.USR_VRFY;
 
 const VERIFY_STATUS = {
   sent: RECIPIENT_STATUS.OK,
   deferred: RECIPIENT_STATUS.DEFER,
   bounced: RECIPIENT_STATUS.BOUNCE,
 } as const;
+
+function wantsSuccess({ notify }: Recipient): boolean {
+  return (notify & NOTIFY.success) !== 0;
+}
 
 function probeStatus(outcome: Outcome): 'deliverable' | 'undeliverable' {
   return outcome.kind === 'sent' ? 'deliverable' : 'undeliverable';

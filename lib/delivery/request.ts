@@ -1,4 +1,5 @@
-import { formatAttributes } from '../ipc/attributes.ts';
+import type { WallTime } from '../clock/clock.ts';
+import { attributesText } from '../ipc/attributes.ts';
 import type { IpcConnection } from '../ipc/connection.ts';
 import { IpcError } from '../ipc/error.ts';
 import { data, int, long, str } from '../ipc/fields.ts';
@@ -100,16 +101,18 @@ const REQUEST = {
 /**
  * Receives a delivery request.
  *
+ * @param handoff tells the time when the request has arrived, in place of what qmgr sent
  * @returns `undefined` when qmgr closed instead: it had nothing left to deliver
  * @throws {IpcError} when it is malformed
  */
 export async function receiveRequest(
   connection: IpcConnection,
+  handoff?: () => WallTime,
 ): Promise<DeliveryRequest | undefined> {
   const head = await connection.receive(REQUEST);
   if (head === undefined) return undefined;
-  const { time, recipientCount, ...rest } = head;
-  const times = parseDeliveryTimes(time);
+  const { recipientCount } = head;
+  const times = parseDeliveryTimes(head.time);
   if (times === undefined) throw new IpcError(`malformed time from ${connection.peer}`);
   if (recipientCount < 0 || recipientCount > RECIPIENTS_MAX) {
     throw new IpcError(`bad recipient count ${recipientCount} from ${connection.peer}`);
@@ -122,40 +125,62 @@ export async function receiveRequest(
     }
     recipients.push(recipient);
   }
-  return { ...rest, times, recipients };
+  // Spelled out: a spread of so many would cost more than receiving them.
+  return {
+    flags: head.flags,
+    queueName: head.queueName,
+    queueId: head.queueId,
+    contentOffset: head.contentOffset,
+    contentSize: head.contentSize,
+    nexthop: head.nexthop,
+    encoding: head.encoding,
+    sendOptions: head.sendOptions,
+    sender: head.sender,
+    envelopeId: head.envelopeId,
+    retFlags: head.retFlags,
+    times: handoff === undefined ? times : { ...times, handoff: handoff() },
+    logClientName: head.logClientName,
+    logClientAddress: head.logClientAddress,
+    logClientPort: head.logClientPort,
+    logClientProtocol: head.logClientProtocol,
+    logClientHelo: head.logClientHelo,
+    saslMethod: head.saslMethod,
+    saslUsername: head.saslUsername,
+    saslSender: head.saslSender,
+    logIdent: head.logIdent,
+    rewriteContext: head.rewriteContext,
+    recipients,
+  };
 }
 
 /** Formats a request, to be sent with one write. */
 export function formatRequest(request: DeliveryRequest): Buffer {
-  const lists: Buffer[] = [
-    formatAttributes([
-      ['flags', request.flags],
-      ['queue_name', request.queueName],
-      ['queue_id', request.queueId],
-      ['offset', request.contentOffset],
-      ['size', request.contentSize],
-      ['nexthop', request.nexthop],
-      ['encoding', request.encoding],
-      ['smtputf8', request.sendOptions],
-      ['sender', request.sender],
-      ['envelope_id', request.envelopeId],
-      ['ret_flags', request.retFlags],
-      ['time', formatDeliveryTimes(request.times)],
-      ['log_client_name', request.logClientName],
-      ['log_client_address', request.logClientAddress],
-      ['log_client_port', request.logClientPort],
-      ['log_protocol_name', request.logClientProtocol],
-      ['log_helo_name', request.logClientHelo],
-      ['sasl_method', request.saslMethod],
-      ['sasl_username', request.saslUsername],
-      ['sasl_sender', request.saslSender],
-      ['log_ident', request.logIdent],
-      ['rewrite_context', request.rewriteContext],
-      ['recipient_count', request.recipients.length],
-    ]),
-  ];
-  for (const recipient of request.recipients) {
-    lists.push(formatAttributes(recipientAttributes(recipient)));
-  }
-  return Buffer.concat(lists);
+  let text = attributesText([
+    ['flags', request.flags],
+    ['queue_name', request.queueName],
+    ['queue_id', request.queueId],
+    ['offset', request.contentOffset],
+    ['size', request.contentSize],
+    ['nexthop', request.nexthop],
+    ['encoding', request.encoding],
+    ['smtputf8', request.sendOptions],
+    ['sender', request.sender],
+    ['envelope_id', request.envelopeId],
+    ['ret_flags', request.retFlags],
+    ['time', formatDeliveryTimes(request.times)],
+    ['log_client_name', request.logClientName],
+    ['log_client_address', request.logClientAddress],
+    ['log_client_port', request.logClientPort],
+    ['log_protocol_name', request.logClientProtocol],
+    ['log_helo_name', request.logClientHelo],
+    ['sasl_method', request.saslMethod],
+    ['sasl_username', request.saslUsername],
+    ['sasl_sender', request.saslSender],
+    ['log_ident', request.logIdent],
+    ['rewrite_context', request.rewriteContext],
+    ['recipient_count', request.recipients.length],
+  ]);
+  for (const recipient of request.recipients)
+    text += attributesText(recipientAttributes(recipient));
+  return Buffer.from(text);
 }

@@ -20,7 +20,7 @@ const TWO_TO_32 = 2 ** 32;
  * newline in the plain form) becomes `?`: no value can smuggle in an attribute.
  */
 export function formatAttributes(list: readonly Attribute[], options: FormatOptions = {}): Buffer {
-  return Buffer.from(formatText(list, options));
+  return Buffer.from(attributesText(list, options));
 }
 
 /** A 64-bit attribute: a negative number needs all of them. */
@@ -33,7 +33,8 @@ export function announcement(protocol: string, ...more: readonly Attribute[]): B
   return formatAttributes([['protocol', protocol], ...more]);
 }
 
-function formatText(list: readonly Attribute[], options: FormatOptions): string {
+/** The text of a list, for several that are sent as one Buffer. */
+export function attributesText(list: readonly Attribute[], options: FormatOptions = {}): string {
   const plain = options.form === 'plain';
   const separator = plain ? '=' : '\0';
   const end = plain ? '\n' : '\0';

@@ -301,7 +301,8 @@ export class IpcConnection {
   };
 
   #lost(arrival: Arrival, position: string): IpcError {
-    if (arrival === 'timeout') return new IpcError(`timeout on ${this.peer} while reading ${position}`);
+    if (arrival === 'timeout')
+      return new IpcError(`timeout on ${this.peer} while reading ${position}`);
     return new IpcError(`unexpected end-of-input from ${this.peer} while reading ${position}`);
   }
 }

@@ -1,4 +1,4 @@
-import type { Lease, ConnectionPool } from './connection-pool.ts';
+import type { ConnectionPool, Lease } from './connection-pool.ts';
 import { IpcError } from './error.ts';
 import type { Shape, Values } from './fields.ts';
 import type { ReadOptions } from './list-reader.ts';

@@ -24,5 +24,6 @@ const STATUS_COUNTERS = {
   SOFTBOUNCE: 'delivery.softbounced',
   deliverable: 'delivery.deliverable',
   undeliverable: 'delivery.undeliverable',
+  'undeliverable-but-not-cached': 'delivery.undeliverable',
   expanded: 'delivery.expanded',
 } as const;

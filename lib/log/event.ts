@@ -204,6 +204,7 @@ export type DeliveryStatus =
   | 'SOFTBOUNCE'
   | 'deliverable'
   | 'undeliverable'
+  | 'undeliverable-but-not-cached'
   | 'expanded';
 
 /** A delivery agent: what became of one recipient in one attempt. */

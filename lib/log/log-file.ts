@@ -20,11 +20,13 @@ export const LOG_FILE_MODE = 0o600;
 const LOOK_AFTER_MS = 1000;
 
 /** What may wait for a slow reader of /dev/stdout. Beyond that lines are lost, not memory. */
-const WAITING_CHARACTERS_MAX = 1_000_000;
+const WAITING_MAX = 1_000_000;
 const RETRY_AFTER_MS = 10;
 
 /** Gives a line to somebody who may open the file (postlogd). @returns false when nobody took it */
 export type HandOver = (line: string) => boolean;
+
+const NOTHING: Buffer = Buffer.alloc(0);
 
 const nobody: HandOver = () => false;
 
@@ -41,14 +43,15 @@ export interface LogFileOptions {
 export class LogFile {
   readonly #path: string;
   #fd: number;
-  #lines = '';
-  #scheduled = false;
-  #lookedAt = monotonic();
-  #renamed = false;
   readonly #hand: HandOver;
-
   readonly #mode: number;
   readonly #lookAfterMs: number;
+  #lines = '';
+  /** What a full pipe did not take. */
+  #unwritten: Buffer = NOTHING;
+  #scheduled = false;
+  #renamed = false;
+  #lookedAt = monotonic();
 
   private constructor(path: string, fd: number, options: LogFileOptions) {
     this.#path = path;
@@ -66,7 +69,7 @@ export class LogFile {
 
   /** Takes one line, with its prefix and without its end. */
   append(line: string): void {
-    if (this.#lines.length > WAITING_CHARACTERS_MAX) return;
+    if (this.#lines.length + this.#unwritten.length > WAITING_MAX) return;
     this.#lines += line + '\n';
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -76,23 +79,25 @@ export class LogFile {
   /** Writes what has been collected. */
   flush(): void {
     this.#scheduled = false;
-    if (this.#lines === '') return;
+    if (this.#lines === '' && this.#unwritten.length === 0) return;
     if (monotonic() - this.#lookedAt >= this.#lookAfterMs) this.#follow();
-    const bytes = Buffer.from(this.#renamed ? this.#handOver() : this.#lines, 'utf8');
+    const lines = Buffer.from(this.#renamed ? this.#handOver() : this.#lines, 'utf8');
     this.#lines = '';
+    this.#write(this.#unwritten.length === 0 ? lines : Buffer.concat([this.#unwritten, lines]));
+  }
+
+  #write(bytes: Buffer): void {
     let written = 0;
+    this.#unwritten = NOTHING;
     try {
       while (written < bytes.length) written += writeSync(this.#fd, bytes, written);
     } catch (error) {
       // A pipe that is full is worth another try; a full disk loses lines, but no mail.
-      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') this.#putBack(bytes, written);
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      this.#unwritten = bytes.subarray(written);
+      this.#scheduled = true;
+      after(RETRY_AFTER_MS, () => this.flush()).unref();
     }
-  }
-
-  #putBack(bytes: Buffer, written: number): void {
-    this.#lines = bytes.toString('utf8', written) + this.#lines;
-    this.#scheduled = true;
-    after(RETRY_AFTER_MS, () => this.flush()).unref();
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The envelope of a message: all records of its queue file but the content. */
 import type { WallTime } from '../clock/clock.ts';
 import { EnvelopeScan } from './envelope-scan.ts';
-import { RecordReader, type RecordSource } from './record-reader.ts';
+import { RecordReader, type RecordSource, WINDOW_BYTES } from './record-reader.ts';
 import type { SizeRecord } from './size-record.ts';
 
 /** A recipient that is still to do. */
@@ -58,6 +58,9 @@ export interface RecipientBatch {
   readonly moreAt: number | undefined;
 }
 
+/** An envelope is read in one go, and none of the bytes are kept: one buffer serves all. */
+const SCRATCH = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+
 /**
  * Reads the envelope of a queue file up to its end record, skipping the content.
  *
@@ -69,7 +72,7 @@ export function readEnvelope(
   source: RecordSource,
   recipientLimit = Number.POSITIVE_INFINITY,
 ): Envelope {
-  return new EnvelopeScan(new RecordReader(source), recipientLimit).run();
+  return new EnvelopeScan(new RecordReader(source, 0, { scratch: SCRATCH }), recipientLimit).run();
 }
 
 /** Reads the next recipients of a message, from where the last batch ended. */
@@ -79,5 +82,9 @@ export function readRecipients(
   recipientLimit: number,
   size: SizeRecord,
 ): RecipientBatch {
-  return new EnvelopeScan(new RecordReader(source, from), recipientLimit, size).run();
+  return new EnvelopeScan(
+    new RecordReader(source, from, { scratch: SCRATCH }),
+    recipientLimit,
+    size,
+  ).run();
 }

@@ -4,7 +4,7 @@ import { QueueFileError } from './queue-file-error.ts';
 import { LENGTH_BITS_MAX, RECORD_BYTES_MAX } from './record.ts';
 
 /** A small message is one read. */
-const WINDOW_BYTES = 64 * 1024;
+export const WINDOW_BYTES = 64 * 1024;
 /** A file whose pointers go back more often than this is a loop. */
 const JUMPS_BACK_MAX = 10_000;
 const POINTER = 'p'.charCodeAt(0);
@@ -15,6 +15,8 @@ export interface RecordSource {
   readonly fd: number;
   readonly path: string;
   readonly sizeBytes: number;
+  /** All of it, when it is in memory already: what came by a pipe. */
+  readonly bytes?: Buffer;
 }
 
 /** What `step` found: a record, the physical end of the file, or that `fill` has to read on. */
@@ -23,6 +25,8 @@ export type ReaderStep = 'record' | 'end' | 'fill';
 export interface ReaderOptions {
   /** Report pointer records instead of following them. */
   readonly raw?: boolean;
+  /** Memory to read into, for one who is done with it before anybody else may want it. */
+  readonly scratch?: Buffer;
 }
 
 /**
@@ -40,6 +44,7 @@ export class RecordReader {
 
   readonly #source: RecordSource;
   readonly #raw: boolean;
+  readonly #scratch: Buffer | undefined;
   /** Where in the file `bytes` begins. */
   #base = 0;
   /** Where in the file the next record begins. */
@@ -49,8 +54,10 @@ export class RecordReader {
 
   constructor(source: RecordSource, offset = 0, options: ReaderOptions = {}) {
     this.#source = source;
+    if (source.bytes !== undefined) this.bytes = source.bytes;
     this.#next = offset;
     this.#raw = options.raw === true;
+    this.#scratch = options.scratch;
   }
 
   /** Where in the file the next record begins. */
@@ -122,6 +129,7 @@ export class RecordReader {
     const offset = this.#next;
     const index = offset - this.#base;
     const { bytes } = this;
+    if (offset < 0) return this.#fail(offset, 'no such place');
     if (index < 0 || index >= bytes.length) return this.#missing(offset, 1);
     let at = index + 1;
     let length = 0;
@@ -145,7 +153,7 @@ export class RecordReader {
 
   #missing(offset: number, needed: number): ReaderStep {
     const { sizeBytes } = this.#source;
-    if (offset === sizeBytes) return 'end';
+    if (offset >= sizeBytes) return 'end';
     if (offset + needed > sizeBytes) return this.#fail(offset, 'record truncated');
     this.#needed = needed;
     return 'fill';
@@ -165,7 +173,10 @@ export class RecordReader {
 
   #window(): Buffer {
     const rest = this.#source.sizeBytes - this.#next;
-    return Buffer.allocUnsafe(Math.min(rest, Math.max(this.#needed, WINDOW_BYTES)));
+    const bytes = Math.min(rest, Math.max(this.#needed, WINDOW_BYTES));
+    const scratch = this.#scratch;
+    if (scratch !== undefined && scratch.length >= bytes) return scratch.subarray(0, bytes);
+    return Buffer.allocUnsafe(bytes);
   }
 
   #filled(window: Buffer, filled: number): void {

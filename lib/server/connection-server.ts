@@ -89,7 +89,7 @@ class ConnectionServer<P extends ParameterName, S> implements Skeleton<P, S> {
     slots.release();
     lifetime.end();
     // Stand-alone there is only the one client.
-    if (this.#listeners === undefined) lifetime.leave();
+    if (this.#listeners === undefined) lifetime.leave('used');
     else if (!lifetime.isLeaving) this.#listeners.listen();
   }
 
@@ -113,7 +113,6 @@ class ConnectionServer<P extends ParameterName, S> implements Skeleton<P, S> {
       await closeWithin(client, CLOSE_MS);
     }
   }
-
 
   get #log() {
     return (this.#daemon as Daemon<P, S>).context.log;

@@ -111,7 +111,9 @@ async function start<P extends ParameterName, S>(
       leave(service, context, state).catch((error) => die(log, error));
     },
   );
-  const channel = standalone ? noChannel : new MasterChannel(generation, () => lifetime.leave('master'));
+  const channel = standalone
+    ? noChannel
+    : new MasterChannel(generation, () => lifetime.leave('master'));
   const alone = slotCount !== undefined && options.solitary;
   const slots = new Slots(context.slots, channel, alone);
   // Master counts a new child as one until it says how many it is.

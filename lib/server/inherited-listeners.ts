@@ -57,7 +57,9 @@ export class InheritedListeners {
       this.#onConnection,
     );
     server.on('error', (error) => {
-      this.#onError(new FatalError(`listen on descriptor ${fd}: ${error.message}`, { cause: error }));
+      this.#onError(
+        new FatalError(`listen on descriptor ${fd}: ${error.message}`, { cause: error }),
+      );
     });
     server.listen({ fd: dup(fd) });
     return server;

@@ -7,13 +7,16 @@ export interface LifetimeLimits {
   readonly useMax: number;
 }
 
+/** Why a process leaves: nobody comes, it was used often enough, or master is gone. */
+export type LeaveReason = 'idle' | 'used' | 'master';
+
 /**
  * When a process leaves: idle for too long, used often enough, or told to. It always finishes the
  * clients it has.
  */
 export class Lifetime {
   readonly #limits: LifetimeLimits;
-  readonly #onLeaving: () => void;
+  readonly #onLeaving: (why: LeaveReason) => void;
   readonly #onLeave: () => void;
   #clients = 0;
   #uses = 0;
@@ -24,7 +27,7 @@ export class Lifetime {
    * @param onLeaving called once, when no new client is to be taken
    * @param onLeave called once after that, when no client is left
    */
-  constructor(limits: LifetimeLimits, onLeaving: () => void, onLeave: () => void) {
+  constructor(limits: LifetimeLimits, onLeaving: (why: LeaveReason) => void, onLeave: () => void) {
     this.#limits = limits;
     this.#onLeaving = onLeaving;
     this.#onLeave = onLeave;
@@ -43,7 +46,9 @@ export class Lifetime {
   begin(): void {
     this.hold();
     this.#uses += 1;
-    if (this.#limits.useMax > 0 && this.#uses >= this.#limits.useMax) this.leave();
+    if (this.#limits.useMax > 0 && this.#uses >= this.#limits.useMax) {
+      this.leave('used');
+    }
   }
 
   /** There is something to do that is no client: not idle. */
@@ -62,16 +67,16 @@ export class Lifetime {
   }
 
   /** Takes nothing new, and leaves when the clients are done: now, if there are none. */
-  leave(): void {
+  leave(why: LeaveReason): void {
     if (this.#leaving) return;
     this.#leaving = true;
     this.#idle?.stop();
-    this.#onLeaving();
+    this.#onLeaving(why);
     if (this.#clients === 0) this.#onLeave();
   }
 
   #watchIdle(): void {
     const { idleMs } = this.#limits;
-    if (idleMs > 0 && !this.#leaving) this.#idle = after(idleMs, () => this.leave());
+    if (idleMs > 0 && !this.#leaving) this.#idle = after(idleMs, () => this.leave('idle'));
   }
 }

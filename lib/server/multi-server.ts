@@ -6,6 +6,7 @@ import { FatalError } from '../log/fatal.ts';
 import { type Daemon, runDaemon, type Skeleton } from './daemon.ts';
 import { die, reportFailure } from './failure.ts';
 import { InheritedListeners, listenDescriptors } from './inherited-listeners.ts';
+import type { LeaveReason } from './lifetime.ts';
 import type { Service, ServiceContext } from './service.ts';
 
 /** A service whose clients stay connected, and ask now and then. */
@@ -34,6 +35,7 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
   #listeners: InheritedListeners | undefined;
   #timeoutMs = 0;
   #provenUseful = false;
+  #masterGone = false;
 
   constructor(service: MultiService<P, S>) {
     this.#service = service;
@@ -58,9 +60,11 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
     this.#listeners.listen();
   }
 
-  /** We are leaving: those who ask nothing just now connect to another process next time. */
-  pause(): void {
+  /** When master is gone, those who ask nothing just now have to go to another process. */
+  pause(why: LeaveReason): void {
     this.#listeners?.pause();
+    if (why !== 'master') return;
+    this.#masterGone = true;
     for (const connection of this.#connections) {
       if (!this.#busy.has(connection)) connection.close();
     }
@@ -100,12 +104,11 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
    * that a later crash is no reason to throttle the service.
    */
   #becomeIdle(connection: IpcConnection): void {
-    const { slots, lifetime } = this.#daemon as Daemon<P, S>;
+    const { slots } = this.#daemon as Daemon<P, S>;
     if (!this.#busy.delete(connection)) return;
-    if (lifetime.isLeaving) connection.close();
+    if (this.#masterGone) connection.close();
     if (this.#provenUseful) return;
     this.#provenUseful = true;
     slots.proveUseful();
   }
-
 }

@@ -44,7 +44,9 @@ export async function receivePassedConnection(
     local.resume();
     const attributes = await connection.receive(ATTRIBUTES);
     if (attributes !== undefined) return { socket, ...attributes };
-    throw new IpcError('unexpected end-of-input from pass socket while reading input attribute name');
+    throw new IpcError(
+      'unexpected end-of-input from pass socket while reading input attribute name',
+    );
   } catch (error) {
     socket.destroy();
     throw error;

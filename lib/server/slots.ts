@@ -44,9 +44,10 @@ export class Slots {
     this.#used -= 1;
     if (this.#alone) {
       if (!this.#proved) this.proveUseful();
-      this.#proved = true;
-      return;
+    } else if (wasFull || this.#used === 0 || !this.#proved) {
+      this.#channel.report(this.free);
     }
-    if (wasFull || this.#used === 0) this.#channel.report(this.free);
+    // From the first client that was served master knows that the program works.
+    this.#proved = true;
   }
 }

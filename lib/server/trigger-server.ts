@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { after } from '../clock/clock.ts';
+import { after, type Timer } from '../clock/clock.ts';
 import type { ParameterName } from '../config/parameters.ts';
 import { IpcConnection } from '../ipc/connection.ts';
 import { KEEP } from '../ipc/keep.ts';
@@ -29,6 +29,18 @@ const SILENCE_MS = 10_000;
 const TRIGGER_BYTES_MAX = 1024;
 /** What our own clients may send next on a connection that we keep. */
 const KEPT_MS = 100_000;
+/** The socket may be open to all users: nobody takes all our descriptors. */
+const CALLERS_MAX = 500;
+
+/** A client that is connected. */
+interface Caller {
+  readonly socket: Socket;
+  /** It has sent a trigger, and may send another. */
+  kept: boolean;
+  /** It is no trigger, and others look after it. */
+  served?: boolean;
+  limit: Timer;
+}
 
 /** Runs a service that acts on triggers. */
 export function runTriggerServer<P extends ParameterName, S>(service: TriggerService<P, S>): void {
@@ -37,7 +49,7 @@ export function runTriggerServer<P extends ParameterName, S>(service: TriggerSer
 
 class TriggerServer<P extends ParameterName, S> implements Skeleton<P, S> {
   readonly #service: TriggerService<P, S>;
-  readonly #kept = new Set<Socket>();
+  readonly #callers = new Set<Caller>();
   #daemon: Daemon<P, S> | undefined;
   #listeners: InheritedListeners | undefined;
   #pending: Buffer = NOTHING;
@@ -67,7 +79,7 @@ class TriggerServer<P extends ParameterName, S> implements Skeleton<P, S> {
 
   pause(): void {
     this.#listeners?.pause();
-    for (const socket of this.#kept) socket.destroySoon();
+    for (const { socket, kept } of this.#callers) if (kept) socket.destroySoon();
   }
 
   /** Master holds the writing end open, too: it never ends. */
@@ -79,36 +91,47 @@ class TriggerServer<P extends ParameterName, S> implements Skeleton<P, S> {
 
   #accept(socket: Socket): void {
     const { lifetime } = this.#daemon as Daemon<P, S>;
-    let silence = after(SILENCE_MS, () => socket.destroy()).unref();
+    const client: Caller = { socket, kept: false, limit: limitTo(SILENCE_MS, socket) };
+    const onBytes = (bytes: Buffer) => this.#hear(client, bytes, () => socket.off('data', onBytes));
+    this.#callers.add(client);
+    if (this.#callers.size >= CALLERS_MAX) this.#listeners?.pause();
     lifetime.begin();
-    const done = () => {
-      silence.stop();
-      this.#kept.delete(socket);
-      lifetime.end();
-    };
     socket.on('error', () => {});
-    socket.once('close', done);
-    // An end without a byte is a trigger, too, as it always was.
-    socket.once('end', () => {
-      if (!this.#kept.has(socket)) this.#wake(NOTHING);
-      socket.destroySoon();
-    });
-    const onBytes = (bytes: Buffer) => {
-      silence.stop();
-      if (this.#service.isRequest?.(bytes) === true && !this.#kept.has(socket)) {
-        socket.off('data', onBytes);
-        socket.removeAllListeners('end');
-        this.#serve(socket, bytes);
-        return;
-      }
-      this.#kept.add(socket);
-      silence = after(KEPT_MS, () => socket.destroy()).unref();
-      this.#wake(bytes);
-      // Postfix's clients close at this, or at our close; ours may send the next trigger here.
-      if (lifetime.isLeaving) socket.destroySoon();
-      else socket.write(KEEP);
-    };
     socket.on('data', onBytes);
+    socket.once('end', () => this.#hearEnd(client));
+    socket.once('close', () => {
+      client.limit.stop();
+      this.#callers.delete(client);
+      lifetime.end();
+      if (!lifetime.isLeaving) this.#listeners?.listen();
+    });
+  }
+
+  /** A client has said something. @param deafen what it says next is heard by others */
+  #hear(client: Caller, bytes: Buffer, deafen: () => void): void {
+    const { socket } = client;
+    client.limit.stop();
+    if (!client.kept && this.#service.isRequest?.(bytes) === true) {
+      deafen();
+      client.served = true;
+      this.#serve(socket, bytes);
+      return;
+    }
+    // Master's wake-up sends its NUL by itself: that is no second trigger.
+    if (client.kept && isEmpty(bytes)) return;
+    client.kept = true;
+    client.limit = limitTo(KEPT_MS, socket);
+    this.#wake(bytes);
+    // Postfix's clients close at this, or at our close; ours may send the next trigger here.
+    if (this.#daemon?.lifetime.isLeaving) socket.destroySoon();
+    else socket.write(KEEP);
+  }
+
+  /** An end without a byte is a trigger, too, as it always was. */
+  #hearEnd({ socket, kept, served }: Caller): void {
+    if (served === true) return;
+    if (!kept) this.#wake(NOTHING);
+    socket.destroySoon();
   }
 
   #serve(socket: Socket, first: Buffer): void {
@@ -152,10 +175,17 @@ class TriggerServer<P extends ParameterName, S> implements Skeleton<P, S> {
     } while (this.#again);
   }
 
-
   get #context(): ServiceContext<P> {
     return (this.#daemon as Daemon<P, S>).context;
   }
 }
 
 const NOTHING = Buffer.alloc(0);
+
+function limitTo(limitMs: number, socket: Socket): Timer {
+  return after(limitMs, () => socket.destroy()).unref();
+}
+
+function isEmpty(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 0);
+}

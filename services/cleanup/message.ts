@@ -4,6 +4,8 @@
  */
 
 import type { BounceClient } from '../../lib/clients/bounce.ts';
+import type { VerifyClient } from '../../lib/clients/verify.ts';
+import { now } from '../../lib/clock/clock.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
 import type { LogEvent } from '../../lib/log/event.ts';
 import type { Log } from '../../lib/log/log.ts';
@@ -27,6 +29,7 @@ export interface Surroundings {
   readonly settings: Settings;
   readonly rewriting: Rewriting;
   readonly bounce: BounceClient;
+  readonly verify: VerifyClient;
   readonly log: Log;
 }
 
@@ -94,6 +97,12 @@ export class Message {
   get writes(): boolean {
     const counting = (this.flags & FLAG.BOUNCE) !== 0 ? INCOMPLETE : ~0;
     return (this.errors & counting) === 0 && (this.flags & FLAG.DISCARD) === 0;
+  }
+
+  /** Seconds since it arrived. */
+  get ageSeconds(): number {
+    const arrival = this.arrivalSeconds * 1000 + this.arrivalMicroseconds / 1000;
+    return Math.max(0, (now() - arrival) / 1000);
   }
 
   /** What the queue file begins with. */

@@ -3,6 +3,7 @@
  * and copied to whom main.cf says (bcc).
  */
 import { unquote } from '../../lib/address/address.ts';
+import { RECIPIENT_STATUS } from '../../lib/clients/verify.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
 import { NOTIFY } from '../../lib/dsn/notify.ts';
 import { RECORD } from '../../lib/queue/record.ts';
@@ -10,6 +11,9 @@ import type { TableList } from '../../lib/table/table.ts';
 import { isAscii, toLogText } from './byte-string.ts';
 import { type Message, SEND_OPTION } from './message.ts';
 import { FLAG, STATUS } from './protocol.ts';
+
+/** The bit of trace_flags that says: this message only asks whether its recipient exists. */
+const ADDRESS_PROBE = 256;
 
 /** A recipient as the client gave it. */
 export interface GivenRecipient {
@@ -83,6 +87,10 @@ async function writeRecipient(message: Message, names: Names, address: string): 
     return;
   }
   const results = await expandAliases(message, tables, address);
+  if (results.length > 1 && (message.traceFlags & ADDRESS_PROBE) !== 0) {
+    await reportDeliverable(message, names, address);
+    return;
+  }
   const expanded = results.length > 1 || results[0] !== address;
   // RFC 3461 5.2.7.1 (b): report the expansion; the results notify of failure and delay only.
   const tells = expanded && (names.notify & NOTIFY.success) !== 0;
@@ -115,6 +123,33 @@ function recipientFor(names: Names, address: string, offset: number): Recipient 
     dsnOriginal: toLogText(names.dsnOriginal),
     notify: names.notify,
   };
+}
+
+/**
+ * A probe asks about one address. Were each result probed, the last answer would count for all: an
+ * alias for many is good as it is.
+ */
+async function reportDeliverable(message: Message, names: Names, address: string): Promise<void> {
+  const reason = 'aliased to multiple recipients';
+  const asked = toLogText(names.original);
+  const { verify } = message.surroundings;
+  if (!(await verify.update(asked, RECIPIENT_STATUS.OK, reason))) {
+    message.warn('verify service update error');
+    message.fail(STATUS.WRITE);
+    return;
+  }
+  message.info({
+    kind: 'delivery',
+    queueId: message.id,
+    to: toLogText(address),
+    origTo: asked,
+    relay: 'none',
+    delay: message.ageSeconds,
+    delays: [message.ageSeconds, 0, 0, 0],
+    dsn: '2.0.0',
+    status: 'deliverable',
+    text: reason,
+  });
 }
 
 async function reportExpansion(message: Message, names: Names, address: string): Promise<void> {

@@ -4,7 +4,6 @@
  */
 
 import { BOUNCE_FLAG } from '../../lib/clients/bounce.ts';
-import { now } from '../../lib/clock/clock.ts';
 import { splitStatus } from '../../lib/dsn/status.ts';
 import { toLogText } from './byte-string.ts';
 import type { Message } from './message.ts';
@@ -63,16 +62,14 @@ async function notify(message: Message, status: string, text: string): Promise<b
 }
 
 function logBounced(message: Message, to: string, origTo: string, dsn: string, text: string): void {
-  const arrival = message.arrivalSeconds * 1000 + message.arrivalMicroseconds / 1000;
-  const delay = Math.max(0, (now() - arrival) / 1000);
   message.info({
     kind: 'delivery',
     queueId: message.id,
     to,
     origTo: origTo === '' ? undefined : origTo,
     relay: 'none',
-    delay,
-    delays: [delay, 0, 0, 0],
+    delay: message.ageSeconds,
+    delays: [message.ageSeconds, 0, 0, 0],
     dsn,
     status: 'bounced',
     text,

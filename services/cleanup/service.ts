@@ -10,6 +10,7 @@ import { BounceClient } from '../../lib/clients/bounce.ts';
 import { clientOptions } from '../../lib/clients/options.ts';
 import { RewriteClient } from '../../lib/clients/rewrite.ts';
 import { TriggerClient } from '../../lib/clients/trigger.ts';
+import { VerifyClient } from '../../lib/clients/verify.ts';
 import { IpcConnection } from '../../lib/ipc/connection.ts';
 import { zoneAbbreviation } from '../../lib/message/time-zone.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
@@ -17,11 +18,17 @@ import type { ServiceContext } from '../../lib/server/service.ts';
 import { Rewriting } from './rewriting.ts';
 import { type SessionOptions, serveClient } from './session.ts';
 import { CLEANUP_PARAMETERS, openSettings } from './settings.ts';
+import { TableWatch } from './table-watch.ts';
 
 type CleanupParameter = (typeof CLEANUP_PARAMETERS)[number];
 type Context = ServiceContext<CleanupParameter>;
 
-export const cleanup: ConnectionService<CleanupParameter, SessionOptions> = {
+interface CleanupState {
+  readonly options: SessionOptions;
+  readonly watch: TableWatch;
+}
+
+export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
   name: 'cleanup',
   parameters: CLEANUP_PARAMETERS,
 
@@ -40,18 +47,27 @@ export const cleanup: ConnectionService<CleanupParameter, SessionOptions> = {
       defer: parameters.defer_service_name,
       trace: parameters.trace_service_name,
     };
-    return {
+    const watch = new TableWatch(() => settings.changedTable(), stopping, log);
+    const options = {
       settings,
       rewriting: new Rewriting(settings, rewrite),
       bounce: new BounceClient({ names, ...clients }),
+      verify: new VerifyClient({
+        socketPath: `private/${parameters.address_verify_service_name}`,
+        ...clients,
+      }),
       qmgr: new TriggerClient(`public/${parameters.queue_service_name}`),
       log,
       flow,
-      stopping,
+      stopping: watch.closing,
     };
+    return { options, watch };
   },
 
-  serve: (socket, context, options) => serve(socket, context, options),
+  start: (_context, { watch }) => watch.start(),
+
+  serve: (socket, context, { options, watch }) =>
+    watch.during(() => serve(socket, context, options)),
 };
 
 async function serve(socket: Socket, context: Context, options: SessionOptions): Promise<void> {

@@ -26,6 +26,7 @@ export interface SessionOptions extends Surroundings {
   /** Wakes qmgr up. */
   readonly qmgr: TriggerClient;
   readonly flow: { takeToken(): boolean; putTokens(count: number): void };
+  /** Connections are not to be kept: we are leaving. */
   readonly stopping: AbortSignal;
 }
 
@@ -76,7 +77,7 @@ export async function serveClient(
   }
 }
 
-async function openFile({ settings, flow, log, stopping }: SessionOptions): Promise<NewQueueFile> {
+async function openFile({ settings, flow, log }: SessionOptions): Promise<NewQueueFile> {
   const { parameters, hashing } = settings;
   if (parameters.in_flow_delay > 0 && !flow.takeToken()) {
     await sleep(parameters.in_flow_delay * 1000);
@@ -89,7 +90,7 @@ async function openFile({ settings, flow, log, stopping }: SessionOptions): Prom
     } catch (error) {
       if (!isErrno(error, 'ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE')) throw error;
       log.warn(`create queue file in incoming: ${(error as Error).message}`);
-      await sleep(CREATE_RETRY_MS, stopping);
+      await sleep(CREATE_RETRY_MS);
     }
   }
 }

@@ -16,6 +16,7 @@ import { unescapeCharacters } from './characters.ts';
 import { type Masquerade, parseMasquerade } from './masquerade.ts';
 
 export const CLEANUP_PARAMETERS = [
+  'address_verify_service_name',
   'always_add_missing_headers',
   'always_bcc',
   'body_checks_size_limit',

@@ -78,7 +78,7 @@ export async function deliverAlias(run: Run, branch: Branch): Promise<Progress |
     return await expandAlias(run, branch, decision.alias, decision.unmatched);
   } catch (error) {
     if (!(error instanceof TableError)) throw error;
-    run.warn(error.message);
+    run.warn(`alias_maps: lookup of '${branch.local}' failed: ${error.message}`);
     return run.failed(branch, '4.3.0', 'alias database unavailable');
   }
 }

@@ -27,7 +27,10 @@ export async function deliverToCommand(
   if (trouble !== undefined) return run.failed(branch, '4.3.0', trouble);
   const directory = commandDirectory(run, branch, rights);
   const refusal = await directoryTrouble(run, user, directory);
-  if (refusal !== undefined) return run.failed(branch, '4.3.0', refusal);
+  if (refusal !== undefined) {
+    run.warn(refusal);
+    return run.failed(branch, '4.3.0', 'temporary failure');
+  }
 
   const { end, output, inputError } = await runCommand({
     ...commandLine(command, parameters.local_command_shell),
@@ -75,7 +78,7 @@ async function directoryTrouble(
 ): Promise<string | undefined> {
   if (directory === run.settings.parameters.queue_directory) return undefined;
   // With the dot, it is not enough to see the directory: one must be able to enter it.
-  const work = { kind: 'home', path: `${directory}/.` } as const;
+  const work = { kind: 'directory', path: `${directory}/.` } as const;
   const { result } = await run.local.work.run([{ identity: identityOf(user), work }]);
   if (result === undefined) return undefined;
   const why = result.kind === 'failed' ? result.text : 'no result';

@@ -28,9 +28,9 @@ export interface IncludeRead {
   readonly bytesMax: number;
 }
 
-/** See whether a home directory is there. */
-export interface HomeCheck {
-  readonly kind: 'home';
+/** See whether a directory is there: somebody's home, or where a command is to run. */
+export interface DirectoryCheck {
+  readonly kind: 'home' | 'directory';
   readonly path: string;
 }
 
@@ -84,12 +84,13 @@ export function readInclude({ path, bytesMax }: IncludeRead): ListResult {
 }
 
 /** @returns `undefined` when all is well: go on */
-export function checkHome({ path }: HomeCheck): ListResult | undefined {
+export function checkDirectory({ kind, path }: DirectoryCheck): ListResult | undefined {
   try {
     statSync(path);
     return undefined;
   } catch (error) {
-    const text = `cannot access home directory ${path}: ${errorText(error)}`;
+    const why = errorText(error);
+    const text = kind === 'home' ? `cannot access home directory ${path}: ${why}` : why;
     return { kind: 'failed', status: '4.3.0', text };
   }
 }

@@ -6,14 +6,18 @@ import type { MailboxDelivery } from '../../lib/delivery/mailbox.ts';
 import { type PassTarget, parsePassTarget } from '../../lib/delivery/pass.ts';
 import { formatPrependedHeaders } from '../../lib/delivery/prepended-headers.ts';
 import type { Status } from '../../lib/dsn/status.ts';
-import { errorText } from '../../lib/os/error.ts';
 import type { User } from '../../lib/os/identity.ts';
 import { QUEUE_FILE_MODE } from '../../lib/queue/queue-file.ts';
 import { TableError, type TableList } from '../../lib/table/table.ts';
 import { deliveredBy } from './alias.ts';
 import type { Branch } from './branch.ts';
 import { deliverToCommand } from './command.ts';
-import { chooseMailbox, type MailboxChoice, spoolRights } from './mailbox-choice.ts';
+import {
+  chooseMailbox,
+  type MailboxChoice,
+  type SpoolRights,
+  spoolRights,
+} from './mailbox-choice.ts';
 import { actingTrouble, identityOf, type Progress, type Run } from './run.ts';
 import type { Step, StepResult } from './steps.ts';
 
@@ -99,14 +103,12 @@ function planFile(
   const { path, because } = choice;
   run.trail.push(`${because}: ${path}`);
   if (choice.kind === 'maildir') return maildirPlan(run, branch, identityOf(user), path);
-  const rights = choice.spool === undefined ? user : rightsIn(choice.spool, user);
-  if (typeof rights === 'string') return { kind: 'failed', status: '4.2.0', text: rights };
+  const rights: SpoolRights = choice.spool === undefined ? user : rightsIn(choice.spool, user);
   const strict = run.settings.parameters.strict_mailbox_ownership;
-  const owner = 'owner' in rights ? rights.owner : undefined;
   const work = {
     ...mailboxDelivery(run, branch, path),
     mailboxOf: { uid: user.uid, strict },
-    ...(owner === undefined ? {} : { owner }),
+    ...(rights.owner === undefined ? {} : { owner: rights.owner }),
   };
   return {
     kind: 'file',
@@ -117,12 +119,13 @@ function planFile(
   };
 }
 
-function rightsIn(spool: string, user: User) {
+function rightsIn(spool: string, user: User): SpoolRights {
   if (process.geteuid?.() !== 0) return user;
   try {
     return spoolRights(statSync(spool), user);
-  } catch (error) {
-    return `cannot access mail_spool_directory ${spool}: ${errorText(error)}`;
+  } catch {
+    // The delivery will tell what is wrong with it.
+    return user;
   }
 }
 
@@ -201,8 +204,14 @@ export async function passOn(
   because: string,
 ): Promise<Progress> {
   run.trail.push(`${because}: ${target.transport}:${target.nexthop}`);
+  run.delivery.log.info({
+    kind: 'text',
+    queueId: run.request.queueId,
+    text: `passing <${branch.recipient.address}> to transport=${target.transport}`,
+  });
   try {
     const recipient = { ...branch.recipient, offset: -1 };
+    run.outcomes += 1;
     return (await run.delivery.passOn(recipient, target)) ? 'done' : 'deferred';
   } catch (error) {
     run.warn((error as Error).message);

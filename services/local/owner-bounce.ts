@@ -38,6 +38,7 @@ export async function bounceToOwner(
     detailOf(outcome),
   );
   if (!told) return run.failed(branch, '4.3.0', 'bounce or trace service failure');
+  run.outcomes += 1;
   run.delivery.log.info({
     kind: 'delivery',
     queueId: request.queueId,

@@ -49,6 +49,8 @@ export class Run {
   readonly loops: ReadonlySet<string>;
   /** Goes on with an address that a list names. */
   readonly deliver: (run: Run, branch: Branch) => Promise<Progress>;
+  /** What has been recorded, or left to another agent. None at the end: the mail went nowhere. */
+  outcomes = 0;
   /** How the mail came to where it went: one decision a line, for the debug log. */
   readonly trail: string[] = [];
 
@@ -96,6 +98,7 @@ export class Run {
   }
 
   async report(branch: Branch, outcome: Outcome): Promise<Progress> {
+    this.outcomes += 1;
     await this.delivery.record(reported(branch.recipient), { ...outcome, relay: 'local' });
     return outcome.kind === 'deferred' ? 'deferred' : 'done';
   }

@@ -94,6 +94,10 @@ async function deliverRecipient(
   try {
     let progress = await deliverBranch(run, branch);
     if (progress === 'done') progress = await finishForwardings(run, branch);
+    // An empty list, or one that leads nowhere but to itself: say so rather than nothing.
+    if (progress === 'done' && run.outcomes === 0) {
+      progress = await run.sent(branch, 'expanded to an empty list');
+    }
     delivery.conclude(recipient, progress === 'done');
   } finally {
     cancelForwardings(run);

@@ -40,6 +40,7 @@ export const PARAMETERS = [
   'mailbox_size_limit',
   'mailbox_transport',
   'mailbox_transport_maps',
+  'message_size_limit',
   'myhostname',
   'owner_request_special',
   'prepend_delivered_header',
@@ -70,6 +71,7 @@ export interface Settings {
 
 /** @throws {FatalError} when a value is not one, in Postfix's words */
 export function readSettings(parameters: Parameters): Settings {
+  checkLimits(parameters);
   const locks = parseLockMethods(splitList(parameters.mailbox_delivery_lock));
   if ('unknown' in locks) {
     throw new FatalError(`unknown mailbox_delivery_lock value "${locks.unknown}"`);
@@ -83,6 +85,16 @@ export function readSettings(parameters: Parameters): Settings {
     propagate: words(parameters, 'propagate_unmatched_extensions', PROPAGATION),
     defaultUser: readDefaultUser(parameters.default_privs),
   };
+}
+
+/** A message that is accepted must fit into an empty mailbox. */
+function checkLimits({ mailbox_size_limit: mailbox, message_size_limit: message }: Parameters) {
+  if (mailbox === 0 || (message !== 0 && message <= mailbox)) return;
+  throw new FatalError(
+    message === 0
+      ? 'configuration error: mailbox_size_limit is limited but message_size_limit is unlimited'
+      : 'configuration error: mailbox_size_limit is smaller than message_size_limit',
+  );
 }
 
 const EXPANSIONS = ['alias', 'forward', 'include'] as const;

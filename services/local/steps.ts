@@ -3,9 +3,9 @@ import type { FileResult } from '../../lib/delivery/file-result.ts';
 import { appendToMailbox, type MailboxDelivery } from '../../lib/delivery/mailbox.ts';
 import { deliverToMaildir, type MaildirDelivery } from '../../lib/delivery/maildir.ts';
 import {
-  checkHome,
+  checkDirectory,
+  type DirectoryCheck,
   type ForwardSearch,
-  type HomeCheck,
   type IncludeRead,
   type ListResult,
   readInclude,
@@ -13,7 +13,7 @@ import {
 } from './list-file.ts';
 
 export type Step =
-  | HomeCheck
+  | DirectoryCheck
   | ForwardSearch
   | IncludeRead
   | ({ readonly kind: 'mailbox' } & MailboxDelivery)
@@ -25,7 +25,8 @@ export type StepResult = FileResult | ListResult;
 export function takeStep(step: Step): StepResult | undefined {
   switch (step.kind) {
     case 'home':
-      return checkHome(step);
+    case 'directory':
+      return checkDirectory(step);
     case 'forward':
       return searchForward(step);
     case 'include':

@@ -11,7 +11,7 @@ import { isReady, QueueFile } from '../../lib/queue/queue-file.ts';
 import { SIZE_FLAGS } from '../../lib/queue/size-record.ts';
 import type { Core } from './core.ts';
 import type { Message } from './message.ts';
-import { saveCorrupt } from './open-message.ts';
+import { moveAside, saveCorrupt } from './open-message.ts';
 
 /** A bounce service that takes longer has failed; the message stays. */
 const NOTICE_MS = 1_000_000;
@@ -23,13 +23,13 @@ const NOTICE_MS = 1_000_000;
 export async function complete(core: Core, message: Message): Promise<void> {
   if (!(await bounceFailed(core, message))) message.deferred = true;
   if (message.deferred && isSpoilt(core, message)) {
-    saveCorrupt(core, message.id);
+    moveAside(core, message.id, () => saveCorrupt(core, message.id));
     return;
   }
   if (wantsReport(message) && !(await report(core, message))) message.deferred = true;
   if (message.deferred) await returnOrWarn(core, message);
-  if (message.deferred) defer(core, message);
-  else remove(core, message);
+  if (message.deferred) moveAside(core, message.id, () => defer(core, message));
+  else await remove(core, message);
 }
 
 /** Step 1: tells the sender of recipients that failed. @returns false when it must be tried again */
@@ -148,8 +148,8 @@ function defer(core: Core, message: Message): void {
   core.log.warn(`rename ${message.id} from active to deferred: No such file or directory`);
 }
 
-function remove(core: Core, message: Message): void {
-  if (core.moves.remove('active', message.id)) {
+async function remove(core: Core, message: Message): Promise<void> {
+  if (await core.moves.remove('active', message.id)) {
     core.log.info({ kind: 'removed', queueId: message.id });
   } else {
     core.log.warn(`remove ${message.id} from active: No such file or directory`);

@@ -28,6 +28,7 @@ export interface Core {
 /** The messages in memory. */
 export class ActiveQueue {
   readonly #messages = new Map<QueueId, Message>();
+  readonly #blocked = new Set<QueueId>();
   readonly #onLeave: () => void;
   /** Recipients in memory, of all messages. */
   recipients = 0;
@@ -43,8 +44,14 @@ export class ActiveQueue {
     return this.#messages.size;
   }
 
+  /** Whether a message of that name is in active, ours or one that is in the way. */
   has(id: QueueId): boolean {
-    return this.#messages.has(id);
+    return this.#messages.has(id) || this.#blocked.has(id);
+  }
+
+  /** A file in active can't be moved away: nothing may be moved onto it. */
+  block(id: QueueId): void {
+    this.#blocked.add(id);
   }
 
   add(message: Message): void {

@@ -118,10 +118,16 @@ function finished(core: Core, message: Message, recipients: number): void {
   message.recipients -= recipients;
   core.active.recipients -= recipients;
   if (message.moreAt !== undefined) {
-    if (message.recipients <= core.settings.default_recipient_refill_limit) readMore(core, message);
+    if (message.recipients === 0 || isRefillTime(core, message)) readMore(core, message);
   } else if (message.unfinished === 0) {
     void end(core, message);
   }
+}
+
+/** So that the last recipients of a batch, which may be slow ones, do not hold up the next. */
+function isRefillTime({ settings, active }: Core, { recipients }: Message): boolean {
+  if (active.recipients >= settings.qmgr_message_recipient_limit) return false;
+  return recipients <= settings.default_recipient_refill_limit;
 }
 
 /** Reads the next recipients, when most of the last ones are finished. */

@@ -13,6 +13,8 @@ import { openMessage } from './open-message.ts';
 const IMPORTS_MAX = 20;
 /** Files looked at, and not due, before others get a turn. */
 const LOOKS_MAX = 50;
+/** Files taken from each queue before others get a turn. */
+const TAKES_MAX = 4;
 /** Cleanup waits a second for each token that has got lost: count them now and then. */
 const LEVEL_MS = 10_000;
 /** Two links are how a rename looks on some file systems; for a minute nobody wonders. */
@@ -86,6 +88,8 @@ export class Feeder {
   readonly #deferred = new Scan('deferred');
   #importing = 0;
   #running = false;
+  /** Messages taken from incoming: as many tokens go back to cleanup. */
+  #taken = 0;
   #timer: Timer | undefined;
   #leveledAt = Number.NEGATIVE_INFINITY;
   readonly #fatal: (error: unknown) => void;
@@ -123,8 +127,16 @@ export class Feeder {
   readonly #turn = (): void => {
     this.#running = false;
     try {
-      const went = this.#feed(this.#incoming);
-      if (this.#feed(this.#deferred) || went) this.kick();
+      let goesOn = false;
+      for (let takes = 0; takes < TAKES_MAX; takes += 1) {
+        const incoming = this.#feed(this.#incoming);
+        const deferred = this.#feed(this.#deferred);
+        goesOn = incoming || deferred;
+        if (!goesOn) break;
+      }
+      this.#flow.putTokens(this.#taken);
+      this.#taken = 0;
+      if (goesOn) this.kick();
     } catch (error) {
       this.#fatal(error);
     }
@@ -175,7 +187,7 @@ export class Feeder {
 
   #take(scan: Scan, id: QueueId, stats: Stats): void {
     const opened = openMessage(this.#core, scan.queue, id, stats, scan.request.flush);
-    if (scan === this.#incoming) this.#flow.putTokens(1);
+    if (scan === this.#incoming) this.#taken += 1;
     if (opened === undefined) return;
     this.#importing += 1;
     begin(this.#core, opened)

@@ -1,6 +1,6 @@
 import type { WallTime } from '../../lib/clock/clock.ts';
 import type { DeliveryRequest } from '../../lib/delivery/request.ts';
-import type { Envelope, QueuedRecipient } from '../../lib/queue/envelope.ts';
+import type { QueuedRecipient } from '../../lib/queue/envelope.ts';
 import type { QueueId } from '../../lib/queue/queue-id.ts';
 import type { SizeRecord } from '../../lib/queue/size-record.ts';
 import type { Destination } from './destination.ts';
@@ -10,7 +10,7 @@ import type { Transport } from './transport.ts';
 /** A message in the active queue. The disk holds the truth; this is what is needed to work on it. */
 export interface Message {
   readonly id: QueueId;
-  /** Its envelope without recipients: those are in entries, and gone when they are finished. */
+  /** Recipients are in entries, and gone when they are finished. */
   readonly envelope: ActiveEnvelope;
   readonly activeAt: WallTime;
   /** `postqueue -f` or `-i`: goes ahead in spite of defer_transports. */
@@ -35,14 +35,22 @@ export interface Message {
   readonly jobs: Job[];
 }
 
-export type ActiveEnvelope = Omit<
-  Envelope,
-  'recipients' | 'attributes' | 'size' | 'sender' | 'arrivalTime'
-> & {
+/** What is needed of an envelope as long as its message is active. */
+export interface ActiveEnvelope {
   readonly size: SizeRecord;
   readonly sender: string;
   readonly arrivalTime: WallTime;
-};
+  /** Seconds. */
+  readonly createTime: number;
+  readonly contentFilter: string | undefined;
+  readonly inspector: string | undefined;
+  readonly redirect: string | undefined;
+  readonly verpDelimiters: string | undefined;
+  readonly warnTime: number;
+  readonly warnOffset: number;
+  readonly traceFlags: number;
+  readonly traceOffset: number;
+}
 
 export type RequestHead = Omit<DeliveryRequest, 'flags' | 'nexthop' | 'recipients' | 'times'>;
 

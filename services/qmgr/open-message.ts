@@ -10,6 +10,7 @@ import { QueueFileBusyError, QueueFileError } from '../../lib/queue/queue-file-e
 import type { QueueId } from '../../lib/queue/queue-id.ts';
 import type { Core } from './core.ts';
 import type { ActiveEnvelope, Message, RequestHead } from './message.ts';
+import { NameTakenError } from './queue-moves.ts';
 import { areDelimiters } from './verp.ts';
 
 /** Recipients read at a time, however much room there is. */
@@ -53,7 +54,7 @@ export function openMessage(
     );
     return readMessage(core, file, id, activeAt, stats, flushed);
   } catch (error) {
-    giveUp(core, id, error);
+    moveAside(core, id, () => giveUp(core, id, error));
     return undefined;
   } finally {
     file?.close();
@@ -68,8 +69,13 @@ function readMessage(
   stats: Stats,
   flushed: boolean,
 ): Opened {
-  const { recipients, attributes, ...rest } = file.envelope(batchLimit(core));
-  const envelope = validated(file, rest);
+  const read = file.envelope(batchLimit(core));
+  const envelope = activeEnvelope(core, id, file, read);
+  const { recipients } = read;
+  // A writer's fault: Postfix would remove the file as done.
+  if (recipients.length === 0 && read.doneCount === 0) {
+    throw new QueueFileError(file.path, 0, 'no recipient records');
+  }
   const unthrottles = (stats.mode & QUEUE_FILE_MODE.unthrottle) !== 0;
   if (unthrottles) file.setMode(stats.mode & 0o777 & ~QUEUE_FILE_MODE.unthrottle);
   const forceExpired = (stats.mode & QUEUE_FILE_MODE.expire) !== 0;
@@ -78,8 +84,8 @@ function readMessage(
   const keepsReasons = forceExpired && reasons !== undefined && reasons > 0;
   if (reasons !== undefined && !keepsReasons)
     removeLog({ queue: 'defer', id, hashing: core.hashing });
-  const mismatch = envelope.size.recipientCount - envelope.doneCount - recipients.length;
-  if (envelope.moreAt === undefined && mismatch > 0) {
+  const mismatch = envelope.size.recipientCount - read.doneCount - recipients.length;
+  if (read.moreAt === undefined && mismatch > 0) {
     core.log.warn({ kind: 'text', queueId: id, text: `rcpt count mismatch (${mismatch})` });
   }
   // Only the first recipient stands for a redirected message; the others get nothing.
@@ -87,13 +93,13 @@ function readMessage(
   const wanted = keepsReasons ? [] : isWhole ? recipients.slice(0, 1) : recipients;
   const message: Message = {
     id,
-    envelope: accepted(core, id, envelope),
+    envelope,
     activeAt,
     flushed: flushed || unthrottles,
     unthrottles,
     forceExpired,
-    request: requestHead(id, envelope, attributes),
-    moreAt: isWhole ? undefined : envelope.moreAt,
+    request: requestHead(id, envelope, read),
+    moreAt: isWhole ? undefined : read.moreAt,
     recipients: wanted.length,
     unfinished: 0,
     deferred: keepsReasons,
@@ -110,50 +116,53 @@ function readMessage(
   return { message, recipients: wanted };
 }
 
-/** What every message must have. */
-function validated(
-  file: QueueFile,
-  envelope: Omit<Envelope, 'recipients' | 'attributes'>,
-): ActiveEnvelope {
-  const { size, sender, arrivalTime } = envelope;
+/** What every message must have, without what can't be honoured. */
+function activeEnvelope(core: Core, id: QueueId, file: QueueFile, read: Envelope): ActiveEnvelope {
+  const { size, sender, arrivalTime } = read;
   if (arrivalTime === undefined)
     throw new QueueFileError(file.path, 0, 'missing arrival time record');
   if (sender === undefined) throw new QueueFileError(file.path, 0, 'missing sender record');
   if (size === undefined) throw new QueueFileError(file.path, 0, 'missing size record');
-  return { ...envelope, size, sender, arrivalTime };
+  const confirms = core.settings.confirm_delay_cleared && read.warnTime < 0;
+  return {
+    size,
+    sender,
+    arrivalTime,
+    createTime: read.createTime,
+    contentFilter: read.contentFilter,
+    inspector: read.inspector,
+    redirect: read.redirect,
+    verpDelimiters: acceptedDelimiters(core, id, sender, read.verpDelimiters),
+    warnTime: read.warnTime,
+    warnOffset: read.warnOffset,
+    traceFlags: read.traceFlags | (confirms ? DELIVERY_FLAG.REC_DLY_SENT : 0),
+    traceOffset: read.traceOffset,
+  };
 }
 
-/** Without what can't be honoured, which is said; with what lives in memory only. */
-function accepted(core: Core, id: QueueId, envelope: ActiveEnvelope): ActiveEnvelope {
-  const { settings, log } = core;
-  let { verpDelimiters, traceFlags } = envelope;
-  if (verpDelimiters !== undefined && !isVerpPossible(envelope.sender)) {
-    log.warn({ kind: 'text', queueId: id, text: 'ignoring VERP request for null sender' });
-    verpDelimiters = undefined;
-  } else if (verpDelimiters !== undefined) {
-    if (!areDelimiters(verpDelimiters, settings.verp_delimiter_filter)) {
-      log.warn({ kind: 'text', queueId: id, text: `ignoring bad VERP request: ${verpDelimiters}` });
-      verpDelimiters = undefined;
-    }
+function acceptedDelimiters(
+  { settings, log }: Core,
+  queueId: QueueId,
+  sender: string,
+  delimiters: string | undefined,
+): string | undefined {
+  if (delimiters === undefined) return undefined;
+  if (!isVerpPossible(sender)) {
+    log.warn({ kind: 'text', queueId, text: 'ignoring VERP request for null sender' });
+  } else if (!areDelimiters(delimiters, settings.verp_delimiter_filter)) {
+    log.warn({ kind: 'text', queueId, text: `ignoring bad VERP request: ${delimiters}` });
+  } else {
+    return delimiters;
   }
-  if (settings.confirm_delay_cleared && envelope.warnTime < 0) {
-    traceFlags |= DELIVERY_FLAG.REC_DLY_SENT;
-  }
-  if (verpDelimiters === envelope.verpDelimiters && traceFlags === envelope.traceFlags)
-    return envelope;
-  return { ...envelope, verpDelimiters, traceFlags };
+  return undefined;
 }
 
 function isVerpPossible(sender: string): boolean {
   return sender !== '' && !sender.startsWith('@');
 }
 
-function requestHead(
-  id: QueueId,
-  envelope: ActiveEnvelope,
-  attributes: Envelope['attributes'],
-): RequestHead {
-  const { size } = envelope;
+function requestHead(id: QueueId, { size, sender }: ActiveEnvelope, read: Envelope): RequestHead {
+  const { attributes } = read;
   const value = (name: string) => attributes.get(name) ?? '';
   // Mail from the days before log_client_*: what was logged was the client itself.
   const old = !attributes.has('log_client_name') && attributes.has('client_name');
@@ -165,9 +174,9 @@ function requestHead(
     contentSize: size.storedBytes,
     encoding: value('encoding'),
     sendOptions: size.sendOptions,
-    sender: envelope.sender,
-    envelopeId: envelope.envelopeId,
-    retFlags: envelope.returnFlags,
+    sender,
+    envelopeId: read.envelopeId,
+    retFlags: read.returnFlags,
     logClientName: client('client_name'),
     logClientAddress: client('client_address'),
     logClientPort: client('client_port'),
@@ -188,7 +197,8 @@ function giveUp(core: Core, id: QueueId, error: unknown): void {
     log.info({ kind: 'text', queueId: id, text: 'skipped, still being delivered' });
     putBack(core, id);
   } else if (error instanceof QueueFileError) {
-    log.warn({ kind: 'text', queueId: id, text: `message rejected: ${error.message}` });
+    const text = `message rejected: ${error.what} (at offset ${error.offset} of ${error.path})`;
+    log.warn({ kind: 'text', queueId: id, text });
     saveCorrupt(core, id);
   } else if (isErrno(error, 'ENOENT')) {
     log.warn(`open active ${id}: ${errorText(error)}`);
@@ -199,6 +209,17 @@ function giveUp(core: Core, id: QueueId, error: unknown): void {
   } else {
     log.warn(`open ${moves.path('active', id)}: ${errorText(error)}; will try again later`);
     putBack(core, id);
+  }
+}
+
+/** Moves a file out of active; one that can't be stays there, and in nobody's way. */
+export function moveAside(core: Core, id: QueueId, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof NameTakenError)) throw error;
+    core.active.block(id);
+    core.log.warn(error.message);
   }
 }
 

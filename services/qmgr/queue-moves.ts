@@ -1,5 +1,5 @@
 /** Moves of a message between queues: single renames. Nothing is ever overwritten. */
-import { lstatSync, mkdirSync, renameSync, unlinkSync, utimesSync } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, unlink, unlinkSync, utimesSync } from 'node:fs';
 import { now } from '../../lib/clock/clock.ts';
 import { isErrno } from '../../lib/os/error.ts';
 import type { QueueId } from '../../lib/queue/queue-id.ts';
@@ -34,10 +34,16 @@ export class QueueMoves {
    */
   move(from: QueueName, to: QueueName, id: QueueId): boolean {
     const target = this.path(to, id);
-    if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
+    const taken = lstatSync(target, { throwIfNoEntry: false });
+    if (taken === undefined) return this.rename(from, to, id);
+    const source = lstatSync(this.path(from, id), { throwIfNoEntry: false });
+    if (source === undefined) return false;
+    if (source.ino !== taken.ino || source.dev !== taken.dev) {
       throw new NameTakenError(`${target}: file exists; run postsuper to repair the queue`);
     }
-    return this.rename(from, to, id);
+    // The same message twice, as a crash of the machine may leave it: rename would leave both.
+    unlinkSync(this.path(from, id));
+    return true;
   }
 
   /** The same where the caller knows that nothing is in the way. */
@@ -67,14 +73,19 @@ export class QueueMoves {
     }
   }
 
-  /** @returns false when it was gone already */
-  remove(queue: QueueName, id: QueueId): boolean {
-    try {
-      unlinkSync(this.path(queue, id));
-      return true;
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return false;
-      throw error;
-    }
+  /**
+   * Removes a message. Others go on meanwhile: while someone waits for fsync, the file system may
+   * make this wait for the same commit.
+   *
+   * @returns false when it was gone already
+   */
+  remove(queue: QueueName, id: QueueId): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      unlink(this.path(queue, id), (error) => {
+        if (error === null) resolve(true);
+        else if (error.code === 'ENOENT') resolve(false);
+        else reject(error);
+      });
+    });
   }
 }

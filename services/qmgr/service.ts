@@ -25,6 +25,7 @@ import type { TriggerService } from '../../lib/server/trigger-server.ts';
 import { ActiveQueue, type Core } from './core.ts';
 import { deliverEntry, transportFailed } from './delivery-round.ts';
 import { Feeder } from './feeder.ts';
+import { moveAside } from './open-message.ts';
 import { QueueMoves } from './queue-moves.ts';
 import type { RoutingRules } from './routing.ts';
 import {
@@ -128,11 +129,12 @@ function rulesOf(settings: Settings): RoutingRules {
 const MOVES_MAX = 200;
 
 /** Begins again with what an earlier qmgr left: nobody but us has anything in active. */
-async function recover({ moves }: Core): Promise<void> {
+async function recover(core: Core): Promise<void> {
+  const { moves } = core;
   let count = 0;
   for (const id of scanQueue('active')) {
     moves.setDue('active', id, 0);
-    moves.move('active', 'incoming', id);
+    moveAside(core, id, () => moves.move('active', 'incoming', id));
     count += 1;
     if (count % MOVES_MAX === 0) await new Promise((resolve) => setImmediate(resolve));
   }

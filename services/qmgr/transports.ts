@@ -58,7 +58,8 @@ export class Transports {
       negativeFeedback: this.#feedback(name, 'destination_concurrency_negative_feedback'),
       destinationDelay: number('destination_rate_delay'),
       transportDelay: number('transport_rate_delay'),
-      turn: number('delivery_slot_cost'),
+      // 0: nobody is let past a message that has begun.
+      turn: number('delivery_slot_cost') || Number.POSITIVE_INFINITY,
     };
   }
 

@@ -78,7 +78,7 @@ test('aliases lead to users, commands and files, and failures are told', {
   for (const [to, logged] of [
     [
       'team',
-      /to=<news@lab\.test>, orig_to=<team@lab\.test>, .*status=sent \(delivered to mailbox\)/,
+      /to=<news@mx\.lab\.test>, orig_to=<team@lab\.test>, .*status=sent \(delivered to mailbox\)/,
     ],
     ['list', /to=<list@lab\.test>, relay=local, .*status=sent \(forwarded as [0-9A-Za-z]+\)/],
     ['loop1', /dsn=5\.4\.6, status=bounced \(alias database loop for loop[12]\)/],
@@ -92,10 +92,10 @@ test('aliases lead to users, commands and files, and failures are told', {
     send(mail, `${to}@lab.test`);
     assert.match(await mail.waitForLog(logged), logged, to);
   }
-  await mail.waitForLog(/from=<owner-list@lab\.test>/);
+  await mail.waitForLog(/from=<owner-list@mx\.lab\.test>/);
   assert.match(
     mailbox(OTHER),
-    /Return-Path: <owner-list@lab\.test>\n.*\n.*\n.*\n.*\nDelivered-To: list@lab\.test/,
+    /Return-Path: <owner-list@mx\.lab\.test>\n.*\n.*\n.*\n.*\nDelivered-To: list@lab\.test/,
   );
 });
 
@@ -106,11 +106,11 @@ test('a .forward file counts when it is safe', { skip: needsRoot }, async (t) =>
   chownSync(path, lookupUser(USER)?.uid ?? 0, 0);
   send(mail, `${USER}@lab.test`);
   await mail.waitForLog(/to=<games@lab\.test>, .*forwarded as/);
-  await mail.waitForLog(/to=<news@lab\.test>, orig_to=<games@lab\.test>.*delivered to mailbox/);
+  await mail.waitForLog(/to=<news@mx\.lab\.test>, orig_to=<games@lab\.test>.*delivered to mailbox/);
   assert.match(mailbox(USER), /body/);
   assert.match(
     mailbox(OTHER),
-    /Delivered-To: news@lab\.test\n(?:.*\n)*Delivered-To: games@lab\.test/,
+    /Delivered-To: news@mx.lab\.test\n(?:.*\n)*Delivered-To: games@lab\.test/,
   );
   chmodSync(path, 0o646);
   send(mail, `${USER}@lab.test`, 'Subject: second\n\nx\n');

@@ -1,0 +1,22 @@
+/** The same sessions with Postfix's smtpd and ours: the same replies, and the same lines in the log. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { whyNoPostfix } from '../../support/real-postfix.ts';
+import { SETTINGS, type Session, type Setting } from './exchanges.ts';
+import { type Parameters, startServerPairs } from './server-pair.ts';
+
+test('smtpd answers as Postfix', { skip: whyNoPostfix() }, async (t) => {
+  const settings: [string, Setting][] = Object.entries(SETTINGS);
+  const parameters: Record<string, Parameters> = {};
+  for (const [name, { main }] of settings) parameters[name] = main;
+  const pairs = await startServerPairs(t, parameters);
+  for (const [setting, { sessions }] of settings) {
+    for (const [name, given] of Object.entries(sessions)) {
+      await t.test(`${setting}: ${name}`, async () => {
+        const { steps, ...options }: Session = 'steps' in given ? given : { steps: given };
+        const found = await pairs[setting]?.converse(steps, options);
+        assert.deepEqual(found?.ours, found?.real);
+      });
+    }
+  }
+});
