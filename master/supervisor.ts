@@ -39,6 +39,8 @@ const STRESS_MS = 1000_000;
 /** The poll ends at least this often, so that nothing can hang for good. */
 const POLL_MS = 500_000;
 
+/** Who lived this long did not fail to start, even if no client was served to its end. */
+const WORKING_MS = 1000;
 /** How long a service is left alone after a child of it died at once for the first time. */
 const FIRST_THROTTLE_MS = 50;
 /** How often the end of the last child is looked for, while stopping. */
@@ -229,6 +231,7 @@ export class Supervisor {
       return;
     }
     const wasAvailable = isAvailable(service);
+    child.isUp = true;
     // Its first word, before it took a client: how many clients it can serve at once.
     if (message.free > child.share) child.share = message.free;
     else if (message.free > child.free || (message.free > 0 && child.share > 1))
@@ -304,6 +307,8 @@ export class Supervisor {
       share: 1,
       free: 1,
       uses: 0,
+      isUp: false,
+      startedAt: monotonic(),
       current: true,
     };
     service.children.set(child.pid, child);
@@ -351,7 +356,12 @@ export class Supervisor {
           ? `process ${path} pid ${child.pid} exit status ${code}`
           : `process ${path} pid ${child.pid} killed by signal ${signalNumber(signal)}`,
       );
-      if (child.uses === 0 && this.#isOurs(service)) this.#throttle(service, path);
+      // A process that had come up, and that somebody killed, is not to blame.
+      const isAccident = signal === 'SIGKILL' && child.isUp;
+      if (child.uses === 0 && !isAccident && this.#isOurs(service)) {
+        if (monotonic() - child.startedAt > WORKING_MS) service.failures = 0;
+        this.#throttle(service, path);
+      }
     }
     this.#poller.wake();
   }

@@ -60,6 +60,7 @@ export function runDaemon<P extends ParameterName, S>(
     const configuration = loadConfiguration({ overrides, serviceName, processName: program });
     const opened = openLog({ program, configuration, verbose });
     log = opened;
+    for (const warning of configuration.warnings) opened.warn(warning);
     check(service, options, serviceName);
     process.chdir(configuration.get('queue_directory'));
     start(service, skeleton, { options, serviceName, configuration, log: opened }).catch(fail);

@@ -6,6 +6,7 @@ import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'n
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { atEnd } from '../support/cleanup.ts';
 import { eventually } from '../support/condition.ts';
 import { freshDirectory } from '../support/directories.ts';
 import { BUILD, type MailSystem, startMailSystem } from '../support/mail-system.ts';
@@ -164,7 +165,7 @@ test('a daemon that dies before it did anything is not started over and over', a
   );
   const client = connect(join(mail.queue, 'public/broken'));
   client.on('error', () => {});
-  t.after(() => client.destroy());
+  atEnd(t, () => client.destroy());
   await mail.waitForLog(/warning: process .*\/broken pid \d+ exit status 1/);
   await mail.waitForLog(/broken: bad command startup -- throttling/);
   await eventually('a few starts', () => notes().length >= 4);

@@ -4,8 +4,6 @@
  * delivered locally, relayed, bounced and deferred, and comes out right.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../support/condition.ts';
@@ -72,10 +70,7 @@ async function arrange(
       mail_spool_directory: '$config_directory/../mail/',
       home_mailbox: '',
     },
-    prepare(directory) {
-      mkdirSync(join(directory, 'mail'));
-      spawnSync('chmod', ['1777', join(directory, 'mail')]);
-    },
+    mailDirectory: true,
   });
   return { mail, peer };
 }

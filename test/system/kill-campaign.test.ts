@@ -1,0 +1,146 @@
+/**
+ * Nothing that was answered with 250 is lost, whatever process dies and whenever: thousands of
+ * messages flow while a random daemon is killed every 300 ms.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { monotonic, sleep } from '../../lib/clock/clock.ts';
+import { eventually } from '../support/condition.ts';
+import { type MailSystem, startMailSystem } from '../support/mail-system.ts';
+import { converse } from '../support/smtp-client.ts';
+import { startSmtpPeer } from '../support/smtp-peer.ts';
+
+const MESSAGES = Number(process.env.CAMPAIGN_MESSAGES ?? 5000);
+const SESSIONS = 10;
+const KILL_EVERY_MS = 300;
+/** Nothing may stand still for longer than this while there is work. */
+const STALL_MAX_MS = 5000;
+const DUPLICATES_PER_KILL = 0.3;
+const ARRIVAL_LIMIT_MS = 120_000;
+
+const root = process.getuid?.() === 0;
+
+test('no message that was accepted is lost while processes are killed', async (t) => {
+  const peer = await startSmtpPeer(t, {});
+  const mail = await startMailSystem(t, {
+    main: {
+      relayhost: `[127.0.0.1]:${peer.port}`,
+      mail_spool_directory: '$config_directory/../mail/',
+      home_mailbox: '',
+      minimal_backoff_time: '1s',
+      maximal_backoff_time: '2s',
+      queue_run_delay: '1s',
+      transport_retry_time: '1s',
+    },
+    mailDirectory: true,
+  });
+  const local = root ? 'games' : '';
+  const accepted = new Set<string>();
+  const acceptedAt: number[] = [];
+  let next = 0;
+  const sender = async () => {
+    while (next < MESSAGES) {
+      next += 1;
+      const id = `message-${next}`;
+      const to = local !== '' && next % 2 === 0 ? `${local}@lab.test` : 'friend@far.test';
+      if (!(await trySend(mail.port, id, to))) continue;
+      accepted.add(id);
+      acceptedAt.push(monotonic());
+    }
+  };
+  const killer = startKiller(mail);
+  await Promise.all(Array.from({ length: SESSIONS }, sender));
+  const kills = killer.stop();
+
+  const arrived = () =>
+    arrivedIds(
+      mail,
+      local,
+      peer.messages.map(({ content }) => content),
+    );
+  const missing = () => {
+    const found = arrived();
+    return [...accepted].filter((id) => !found.has(id));
+  };
+  await eventually(
+    'every accepted message to arrive',
+    () => missing().length === 0,
+    ARRIVAL_LIMIT_MS,
+  ).catch(() => assert.fail(`lost: ${missing().slice(0, 5).join(', ')} of ${accepted.size}`));
+  const duplicates = [...arrived().values()].reduce((sum, count) => sum + count - 1, 0);
+  t.diagnostic(`${accepted.size} accepted, ${kills} kills, ${duplicates} duplicates`);
+  assert.ok(accepted.size > MESSAGES / 2, `only ${accepted.size} messages were accepted`);
+  assert.ok(kills > 10, `only ${kills} kills`);
+  assert.ok(duplicates <= Math.ceil(kills * DUPLICATES_PER_KILL), `${duplicates} duplicates`);
+  const gaps = acceptedAt.slice(1).map((time, at) => time - (acceptedAt[at] ?? time));
+  const longest = Math.max(...gaps);
+  assert.ok(longest < STALL_MAX_MS, `nothing was accepted for ${Math.round(longest)} ms`);
+});
+
+/** Kills a random child of master, again and again. @returns how many died */
+function startKiller(mail: MailSystem): { stop(): number } {
+  const master = mail.masterPid();
+  let kills = 0;
+  let stopped = false;
+  const run = async () => {
+    while (!stopped) {
+      await sleep(KILL_EVERY_MS);
+      const victims = childrenOf(master);
+      const victim = victims[Math.floor(Math.random() * victims.length)];
+      if (victim === undefined || stopped) continue;
+      try {
+        process.kill(victim, 'SIGKILL');
+        kills += 1;
+      } catch {
+        // It has left by itself.
+      }
+    }
+  };
+  void run();
+  return {
+    stop() {
+      stopped = true;
+      return kills;
+    },
+  };
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => parentOf(pid) === parent);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How often each message arrived, in the mailbox or at the peer. */
+function arrivedIds(
+  mail: MailSystem,
+  local: string,
+  relayed: readonly string[],
+): Map<string, number> {
+  const found = new Map<string, number>();
+  const boxed = local === '' ? [] : mail.maildir(`mail/${local}`);
+  for (const text of [...boxed, ...relayed]) {
+    const id = /^X-Test: (\S+)/m.exec(text)?.[1];
+    if (id !== undefined) found.set(id, (found.get(id) ?? 0) + 1);
+  }
+  return found;
+}
+
+/** @returns whether the message was answered with 250; everything else may be lost */
+async function trySend(port: number, id: string, to: string): Promise<boolean> {
+  const content = `Subject: test\r\nX-Test: ${id}\r\n\r\n${'some text\r\n'.repeat(100)}.`;
+  const envelope = ['EHLO client.test', 'MAIL FROM:<sender@client.test>', `RCPT TO:<${to}>`];
+  const replies = await converse(port, [...envelope, 'DATA', content]);
+  return replies[5]?.startsWith('250') ?? false;
+}
