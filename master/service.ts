@@ -13,8 +13,6 @@ export interface Child {
   free: number;
   /** How often it became available again; a child that dies with 0 never worked. */
   uses: number;
-  /** It has reported something: it has come as far as that. */
-  isUp: boolean;
   /** Monotonic ms. */
   readonly startedAt: number;
   /** False for a child of before the last reload: reaped, but no longer counted on. */

@@ -231,7 +231,6 @@ export class Supervisor {
       return;
     }
     const wasAvailable = isAvailable(service);
-    child.isUp = true;
     // Its first word, before it took a client: how many clients it can serve at once.
     if (message.free > child.share) child.share = message.free;
     else if (message.free > child.free || (message.free > 0 && child.share > 1))
@@ -307,7 +306,6 @@ export class Supervisor {
       share: 1,
       free: 1,
       uses: 0,
-      isUp: false,
       startedAt: monotonic(),
       current: true,
     };
@@ -356,10 +354,10 @@ export class Supervisor {
           ? `process ${path} pid ${child.pid} exit status ${code}`
           : `process ${path} pid ${child.pid} killed by signal ${signalNumber(signal)}`,
       );
-      // A process that had come up, and that somebody killed, is not to blame.
-      const isAccident = signal === 'SIGKILL' && child.isUp;
-      if (child.uses === 0 && !isAccident && this.#isOurs(service)) {
-        if (monotonic() - child.startedAt > WORKING_MS) service.failures = 0;
+      // Only somebody else can send SIGKILL: it is no sign that the program does not work.
+      const isAccident = signal === 'SIGKILL' || monotonic() - child.startedAt > WORKING_MS;
+      if (child.uses === 0 && this.#isOurs(service)) {
+        if (isAccident) service.failures = 0;
         this.#throttle(service, path);
       }
     }

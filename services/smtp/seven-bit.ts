@@ -5,7 +5,7 @@
 import { headerNameLength } from '../../lib/message/header.ts';
 import { type HeaderWord, readWords } from '../../lib/message/header-words.ts';
 import type { MimeEvent } from '../../lib/message/mime.ts';
-import { encodeLine } from './quoted-printable.ts';
+import { encodeLine } from '../../lib/message/quoted-printable.ts';
 
 /** Nested parts whose boundaries are watched for. */
 const BOUNDARIES_MAX = 100;

@@ -1,31 +1,31 @@
 /**
- * The only file that knows smtp-server: its connection owns the socket, splits lines, stops
- * reading from a client that does not read, and (with STARTTLS) upgrades to TLS. What a line means
- * and what is answered is ours: the package's own commands are never reached.
+ * The only file that knows smtp-server: its connection owns the socket, closes it with a deadline, and
+ * (with STARTTLS) upgrades it to TLS. What the client sends goes through a reader of ours, one
+ * command at a time, and what a command means and answers is the session's: the package's own
+ * commands are never reached.
  */
 import type { Socket } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
-import { after, type Timer } from '../../lib/clock/clock.ts';
+import { after, monotonic, type Timer } from '../../lib/clock/clock.ts';
+import { CommandInput, type Line } from './command-input.ts';
 import type { ContentReader } from './content-reader.ts';
 
-/** Longer input without a line end is not mail: the session ends. */
-const COMMAND_BYTES_MAX = 16 * 1024;
-const CR = 0x0d;
-const LF = 0x0a;
 /** Bytes of replies that may wait for a client that does not read them. */
 const UNSENT_BYTES_MAX = 64 * 1024;
+/** Commands of one client in a row; then it is the others' turn. */
+const COMMANDS_PER_TURN = 100;
 
-/** What a session is told about its client. */
+/** What a session is told about its client. What returns a promise is waited for. */
 export interface ConnectionEvents {
-  /** One line without its end; the next comes when the promise is settled. */
-  onLine(line: Buffer, bareLineFeed: boolean): Promise<void> | void;
-  /** A piece of content as records; reading goes on when the promise is settled. */
+  onLine(line: Line): Promise<void> | void;
+  /** A piece of content as records. */
   onContent(records: Buffer): Promise<void> | void;
-  /** The content has ended. */
   onContentEnd(): Promise<void> | void;
-  /** Nothing came for as long as `setTimeLimit` said. */
+  /** The client will send no more. */
+  onInputEnd(): void;
+  /** Nothing came for as long as the limit said. */
   onTimeout(): void;
   /** The client sent a line of more than any command can have. */
   onEndlessLine(): void;
@@ -35,22 +35,31 @@ export interface ConnectionEvents {
   onFailure(error: unknown): void;
 }
 
+export interface TimeLimit {
+  readonly seconds: number;
+  /** For a whole command, and not for each piece of it. */
+  readonly perRequest: boolean;
+  /** What a client has to send per second, then, to have more time for its content. */
+  readonly bytesPerSecond: number;
+}
+
 /** A client's connection: lines and content in, replies out. */
 export interface Connection {
-  /** Whether the client has sent more than what was handed out so far. */
-  readonly hasInput: boolean;
+  /** What the client has sent beyond the line at hand. */
+  readonly pending: Buffer;
+  readonly hasPending: boolean;
   readonly isOpen: boolean;
-  /** Begins to read. */
+  /** Takes in what the client sends, which waits for `start`. */
+  open(): void;
+  /** Hands out commands from now on. */
   start(): void;
-  /** Sends whole reply lines; what is sent in one turn of the event loop leaves together. */
+  /** Sends whole reply lines; those to commands that came together leave together. */
   write(text: string): void;
   /** What follows the line at hand is content, until `reader` has found its end. */
   expectContent(reader: ContentReader): void;
-  setTimeLimit(seconds: number): void;
+  setTimeLimit(limit: TimeLimit): void;
   /** Sends what is written, and closes. */
   end(): void;
-  /** Closes at once. */
-  destroy(): void;
 }
 
 /**
@@ -66,212 +75,235 @@ class SilentServer extends SMTPServer {
 
 let server: SilentServer | undefined;
 
-/** Puts smtp-server's connection around a socket. Nothing is read before `start`. */
-export function openConnection(socket: Socket, events: ConnectionEvents): Connection {
+/**
+ * Puts smtp-server's connection around a socket.
+ *
+ * @param lineLimit bytes of a command line
+ */
+export function openConnection(
+  socket: Socket,
+  lineLimit: number,
+  events: ConnectionEvents,
+): Connection {
   server ??= new SilentServer();
-  return new SmtpdConnection(server, socket, events);
+  return new SmtpdConnection(server, socket, lineLimit, events);
 }
+
+const DONE: Promise<void> | void = undefined;
+/** No whole line is there, or no content. */
+const STARVED = 'starved';
 
 class SmtpdConnection extends SMTPConnection implements Connection {
   readonly #events: ConnectionEvents;
-  #unsent = '';
-  #flushing = false;
-  #timer: Timer | undefined;
-  #limitMs = 0;
+  readonly #input: CommandInput;
+  #reader: ContentReader | undefined;
+  /** A command is under way, or something else comes before the next. */
+  #isBusy = true;
+  /** It is the client who must take our replies first. */
+  #isChoked = false;
+  #inputEnded = false;
   #ended = false;
+  #unsent = '';
+  #limit: TimeLimit | undefined;
+  #timer: Timer | undefined;
+  #expiresAt = 0;
 
-  constructor(owner: SilentServer, socket: Socket, events: ConnectionEvents) {
-    super(owner, socket);
+  constructor(owner: SilentServer, socket: Socket, lineLimit: number, events: ConnectionEvents) {
+    // The package's own id is 10 random bytes that nobody asks for.
+    super(owner, socket, { id: 'smtpd' });
     this.#events = events;
-    // The base class has made its own parser already, before our fields were there.
-    this._parser = this.#makeParser();
+    this.#input = new CommandInput(lineLimit);
   }
 
-  get hasInput(): boolean {
-    return this._parser instanceof LineParser && this._parser.hasInput;
+  /** Called by the base class, before any field of ours is there. */
+  override _createParser(): SMTPStream {
+    return new Intake(this);
+  }
+
+  get pending(): Buffer {
+    return this.#input.pending;
+  }
+
+  get hasPending(): boolean {
+    return this.#input.hasPending;
   }
 
   get isOpen(): boolean {
     return !this.#ended && !this._socket.destroyed;
   }
 
+  open(): void {
+    const socket = this._socket;
+    socket.on('close', () => this.#close());
+    socket.on('error', () => socket.destroy());
+    if (this._parser) socket.pipe(this._parser);
+    if (socket.destroyed) this.#close();
+  }
+
   start(): void {
-    const parser = this._parser;
-    if (!parser || this._socket.destroyed) return;
-    this._socket.on('close', () => this.#closed());
-    this._socket.on('error', () => this._socket.destroy());
-    this._socket.on('data', () => this.#progress());
-    // Its errors are our own limits; a client that leaves is told by `close`.
-    this._socket.pipe(parser);
-    this.#progress();
+    this.#resume();
   }
 
   write(text: string): void {
     this.#unsent += text;
-    if (this.#flushing) return;
-    this.#flushing = true;
-    process.nextTick(() => this.#flush());
+    if (!this.#isBusy) this.#flush();
   }
 
   expectContent(reader: ContentReader): void {
-    if (this._parser instanceof LineParser) this._parser.expectContent(reader);
+    this.#reader = reader;
   }
 
-  setTimeLimit(seconds: number): void {
-    this.#limitMs = seconds * 1000;
-    this.#progress();
+  setTimeLimit(limit: TimeLimit): void {
+    this.#limit = limit;
+    this.#grantTime();
+    this.#timer ??= after(limit.seconds * 1000, this.#onTimer);
   }
 
   end(): void {
     if (this.#ended) return;
     this.#flush();
     this.#ended = true;
+    this.#timer?.stop();
     this.close();
   }
 
-  destroy(): void {
-    this.#ended = true;
-    this._socket.destroy();
+  /** @returns whether more may come at once */
+  take(chunk: Buffer): boolean {
+    if (!this.isOpen) return true;
+    this.#noteProgress(chunk.length);
+    this.#input.push(chunk);
+    if (!this.#isBusy) this.#proceed();
+    return !this.#isBusy;
+  }
+
+  endInput(): void {
+    this.#inputEnded = true;
+    if (!this.#isBusy) this.#proceed();
+  }
+
+  /** Takes one command after the other, until there are none, or one takes its time. */
+  #proceed(): void {
+    for (let count = 0; this.isOpen; count += 1) {
+      if (count === COMMANDS_PER_TURN) {
+        this.#isBusy = true;
+        setImmediate(this.#resume);
+        break;
+      }
+      this.#isBusy = true;
+      const work = this.#step();
+      if (work instanceof Promise) {
+        work.then(this.#resume, this.#onFailure);
+        return;
+      }
+      this.#isBusy = false;
+      if (work === STARVED) break;
+    }
+    this.#flush();
+    this.#waitForReader();
+    if (this.#inputEnded && !this.#isBusy && this.isOpen) this.#events.onInputEnd();
+  }
+
+  readonly #resume = (): void => {
+    this.#isBusy = false;
+    this.#isChoked = false;
+    this.#grantTime();
+    this.#proceed();
+    if (!this.#isBusy && this._parser) this._parser.emit('drain');
+  };
+
+  readonly #onFailure = (error: unknown): void => {
+    this.#isBusy = false;
+    this.#events.onFailure(error);
+  };
+
+  #step(): Promise<void> | void | typeof STARVED {
+    try {
+      if (this.#reader !== undefined) return this.#takeContent(this.#reader);
+      const line = this.#input.next();
+      if (line !== undefined) return this.#events.onLine(line);
+      if (this.#input.isEndless) this.#events.onEndlessLine();
+    } catch (error) {
+      this.#events.onFailure(error);
+    }
+    return STARVED;
+  }
+
+  #takeContent(reader: ContentReader): Promise<void> | void | typeof STARVED {
+    if (!this.#input.hasPending) return STARVED;
+    const { records, ended, rest } = reader.push(this.#input.takeAll());
+    const written = records.length === 0 ? DONE : this.#events.onContent(records);
+    if (!ended) return written;
+    this.#reader = undefined;
+    if (rest.length > 0) this.#input.push(rest);
+    return written instanceof Promise
+      ? written.then(() => this.#events.onContentEnd())
+      : this.#events.onContentEnd();
   }
 
   #flush(): void {
-    this.#flushing = false;
     if (this.#unsent === '' || !this.isOpen) return;
-    this._socket.write(this.#unsent, 'utf8');
+    this._socket.write(this.#unsent);
     this.#unsent = '';
   }
 
-  /** The client did something, so it has its whole time again. */
-  #progress(): void {
-    this.#timer?.stop();
-    this.#timer = undefined;
-    if (this.#limitMs > 0 && this.isOpen) {
-      this.#timer = after(this.#limitMs, () => this.#events.onTimeout());
+  /** A client that sends commands and reads no replies has to wait for itself. */
+  #waitForReader(): void {
+    if (this.#isBusy || this._socket.writableLength <= UNSENT_BYTES_MAX || !this.isOpen) return;
+    this.#isBusy = true;
+    this.#isChoked = true;
+    this._socket.once('drain', this.#resume);
+  }
+
+  /** The client has its whole time again. */
+  #grantTime(): void {
+    if (this.#limit !== undefined) this.#expiresAt = monotonic() + this.#limit.seconds * 1000;
+  }
+
+  #noteProgress(bytes: number): void {
+    if (this.#limit?.perRequest !== true) {
+      this.#grantTime();
+    } else if (this.#reader !== undefined) {
+      const { seconds, bytesPerSecond } = this.#limit;
+      const earned = this.#expiresAt + (bytes * 1000) / bytesPerSecond;
+      this.#expiresAt = Math.min(earned, monotonic() + seconds * 1000);
     }
   }
 
-  #closed(): void {
+  /** The timer runs on from one command to the next: starting one costs. */
+  readonly #onTimer = (): void => {
+    if (!this.isOpen || this.#limit === undefined) return;
+    const isOurTurn = this.#isBusy && !this.#isChoked;
+    const remaining = isOurTurn ? this.#limit.seconds * 1000 : this.#expiresAt - monotonic();
+    if (remaining > 0) this.#timer = after(remaining, this.#onTimer);
+    else this.#events.onTimeout();
+  };
+
+  #close(): void {
     this.#ended = true;
     this.#timer?.stop();
-    if (this._parser) this._parser.isClosed = true;
     this._onClose();
     this.#events.onClose();
   }
-
-  #makeParser(): LineParser {
-    const parser = new LineParser({
-      line: (line, bare) => this.#events.onLine(line, bare),
-      content: (records) => this.#events.onContent(records),
-      contentEnd: () => this.#events.onContentEnd(),
-      ready: (next) => this.#whenRead(next),
-      failed: (error) => this.#events.onFailure(error),
-    });
-    parser.on('error', () => this.#events.onEndlessLine());
-    return parser;
-  }
-
-  /** A client that sends commands and reads no replies has to wait for itself. */
-  #whenRead(next: () => void): void {
-    this.#flush();
-    if (this._socket.writableLength > UNSENT_BYTES_MAX && !this._socket.destroyed) {
-      this._socket.once('drain', next);
-      return;
-    }
-    next();
-  }
 }
 
-interface ParserEvents {
-  line(line: Buffer, bareLineFeed: boolean): Promise<void> | void;
-  content(records: Buffer): Promise<void> | void;
-  contentEnd(): Promise<void> | void;
-  ready(next: () => void): void;
-  failed(error: unknown): void;
-}
+/**
+ * What smtp-server has the socket piped into. It hands everything on as it comes, and says so when
+ * the client has to wait: nothing is ever kept in the stream.
+ */
+class Intake extends SMTPStream {
+  readonly #connection: SmtpdConnection;
 
-/** smtp-server's line splitter; the content of a message goes through a reader of ours. */
-class LineParser extends SMTPStream {
-  readonly #events: ParserEvents;
-  #reader: ContentReader | undefined;
-  #inLine = false;
-  /** For each line end of the input that is being split: whether it lacks its CR. */
-  #lineEnds: boolean[] = [];
-  /** The input so far ends with a CR, whose LF may be in the next piece. */
-  #endsWithReturn = false;
-
-  constructor(events: ParserEvents) {
-    super({ maxCommandLength: COMMAND_BYTES_MAX });
-    this.#events = events;
-    this.oncommand = (line, next) => this.#onLine(line, next ?? (() => {}));
+  constructor(connection: SmtpdConnection) {
+    super();
+    this.#connection = connection;
   }
 
-  /** More of the client's input waits behind the line at hand. */
-  get hasInput(): boolean {
-    return this.#lineEnds.length > 0;
+  override write(chunk: Buffer): boolean {
+    return this.#connection.take(chunk);
   }
 
-  expectContent(reader: ContentReader): void {
-    this.#reader = reader;
-    this.#lineEnds = [];
-    this._dataMode = true;
-  }
-
-  override _write(
-    chunk: Buffer,
-    encoding: BufferEncoding | 'buffer',
-    next: (error?: Error | null) => void,
-  ) {
-    if (!this._dataMode) this.#noteLineEnds(chunk);
-    super._write(chunk, encoding, next);
-  }
-
-  #noteLineEnds(chunk: Buffer): void {
-    for (let at = chunk.indexOf(LF); at !== -1; at = chunk.indexOf(LF, at + 1)) {
-      const hasReturn = at === 0 ? this.#endsWithReturn : chunk[at - 1] === CR;
-      this.#lineEnds.push(!hasReturn);
-    }
-    this.#endsWithReturn = chunk[chunk.length - 1] === CR;
-  }
-
-  override _feedDataStream(chunk: Buffer, done: (error?: Error | null) => void): void {
-    const reader = this.#reader;
-    if (reader === undefined) {
-      done();
-      return;
-    }
-    const { records, ended, rest } = reader.push(chunk);
-    const proceed = () => {
-      if (!ended) {
-        done();
-        return;
-      }
-      this.#reader = undefined;
-      this._dataMode = false;
-      this._remainder = '';
-      this.#settle(this.#events.contentEnd(), () => {
-        if (rest.length === 0 || this.isClosed) done();
-        else this._write(rest, 'buffer', done);
-      });
-    };
-    this.#settle(records.length === 0 ? undefined : this.#events.content(records), proceed);
-  }
-
-  /** A line that the connection's end cut off is not a command. */
-  override _flushData(): void {}
-
-  #onLine(line: Buffer, next: () => void): void {
-    if (this.#inLine) return;
-    this.#inLine = true;
-    const bare = this.#lineEnds.shift() ?? false;
-    this.#settle(this.#events.line(line, bare), () => {
-      this.#inLine = false;
-      this.#events.ready(next);
-    });
-  }
-
-  /** Goes on when `work` is done: now, if it is. A failure is a bug, and ends the session. */
-  #settle(work: Promise<void> | void, next: () => void): void {
-    if (work === undefined) next();
-    else work.then(next, (error: unknown) => this.#events.failed(error));
+  /** The input has ended. What is left of it is no whole line. */
+  override _flushData(): void {
+    this.#connection.endInput();
   }
 }

@@ -13,7 +13,7 @@ import { startSmtpPeer } from '../support/smtp-peer.ts';
 
 const MESSAGES = Number(process.env.CAMPAIGN_MESSAGES ?? 5000);
 const SESSIONS = 10;
-const KILL_EVERY_MS = 300;
+const KILL_EVERY_MS = Number(process.env.CAMPAIGN_KILL_MS ?? 300);
 /** Nothing may stand still for longer than this while there is work. */
 const STALL_MAX_MS = 5000;
 const DUPLICATES_PER_KILL = 0.3;
