@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { freshDirectory } from '../support/directories.ts';
+import { writeSettled } from '../support/settled-file.ts';
 
 const POSTCAT = resolve('build/bin/postcat');
 const DATA = resolve('test/data/queue');
@@ -34,7 +35,7 @@ function instance(t: TestContext): { config: string; queue: string } {
   for (const name of ['hold', 'deferred/B', 'incoming'])
     mkdirSync(join(queue, name), { recursive: true });
   const main = `queue_directory = ${queue}\ncompatibility_level = 3.6\n`;
-  writeFileSync(join(config, 'main.cf'), main);
+  writeSettled(join(config, 'main.cf'), main);
   writeFileSync(join(config, 'master.cf'), '');
   return { config, queue };
 }

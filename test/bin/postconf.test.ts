@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { freshDirectory } from '../support/directories.ts';
 import { BUILD } from '../support/mail-system.ts';
+import { writeSettled } from '../support/settled-file.ts';
 
 const REAL = '/usr/sbin/postconf';
 const OURS = join(BUILD, 'bin/postconf');
@@ -64,7 +65,7 @@ postlog   unix-dgram n  -       n       -       1       postlogd
 
 function configure(t: TestContext): string {
   const directory = freshDirectory(t);
-  writeFileSync(join(directory, 'main.cf'), MAIN);
+  writeSettled(join(directory, 'main.cf'), MAIN);
   writeFileSync(join(directory, 'master.cf'), MASTER);
   return directory;
 }
@@ -221,7 +222,7 @@ for (const args of [
 
 test('an edit leaves no work file, and adds the line end that was missing', (t) => {
   const directory = freshDirectory(t);
-  writeFileSync(join(directory, 'main.cf'), 'a = \u00e9\nrelayhost = x');
+  writeSettled(join(directory, 'main.cf'), 'a = \u00e9\nrelayhost = x');
   assert.deepEqual(run(OURS, directory, ['new=\u00fc']).warnings, ['']);
   assert.equal(
     readFileSync(join(directory, 'main.cf'), 'utf8'),
@@ -232,7 +233,7 @@ test('an edit leaves no work file, and adds the line end that was missing', (t) 
 
 test('editors that run at the same time lose nothing', async (t) => {
   const directory = freshDirectory(t);
-  writeFileSync(join(directory, 'main.cf'), '');
+  writeSettled(join(directory, 'main.cf'), '');
   const names = ['a', 'b', 'c', 'd'];
   const editors = names.map((name) => `'${OURS}' -c '${directory}' ${name}=1`).join(' & ');
   spawnSync('sh', ['-c', `${editors} & wait`]);

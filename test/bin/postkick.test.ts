@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { atEnd } from '../support/cleanup.ts';
 import { freshDirectory } from '../support/directories.ts';
 import { BUILD } from '../support/mail-system.ts';
+import { writeSettled } from '../support/settled-file.ts';
 
 async function kick(directory: string, args: readonly string[]) {
   const child = spawn(join(BUILD, 'bin/postkick'), args, {
@@ -23,7 +24,7 @@ async function kick(directory: string, args: readonly string[]) {
 
 function configure(t: TestContext): string {
   const directory = freshDirectory(t);
-  writeFileSync(join(directory, 'main.cf'), `queue_directory = ${directory}\n`);
+  writeSettled(join(directory, 'main.cf'), `queue_directory = ${directory}\n`);
   mkdirSync(join(directory, 'public'));
   return directory;
 }

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { freshDirectory } from '../support/directories.ts';
 import { whyNoPostfix } from '../support/real-postfix.ts';
+import { writeSettled } from '../support/settled-file.ts';
 
 type Program = 'postmap' | 'postalias';
 type Kind = 'ours' | 'postfix';
@@ -29,7 +30,7 @@ function place(t: TestContext, files: Readonly<Record<string, string | Buffer>>)
     `maillog_file = ${directory}/log`,
     'maillog_file_prefixes = /',
   ];
-  writeFileSync(join(etc, 'main.cf'), main.join('\n'));
+  writeSettled(join(etc, 'main.cf'), main.join('\n'));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
   return directory;
 }

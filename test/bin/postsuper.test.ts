@@ -16,6 +16,7 @@ import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { freshDirectory } from '../support/directories.ts';
+import { writeSettled } from '../support/settled-file.ts';
 
 const POSTSUPER = resolve('build/bin/postsuper');
 const DATA = resolve('test/data/queue');
@@ -78,7 +79,7 @@ function spool(t: TestContext, settings = '', owner = ownerName()): Spool {
   const main = `queue_directory = ${queue}\nmail_owner = ${owner}\ncompatibility_level = 3.6
 maillog_file = ${join(directory, 'log')}\nmaillog_file_prefixes = ${directory}
 myhostname = mx.lab.test\ninet_interfaces = 127.0.0.1\n${settings}\n`;
-  writeFileSync(join(directory, 'main.cf'), main);
+  writeSettled(join(directory, 'main.cf'), main);
   writeFileSync(join(directory, 'master.cf'), '');
   return { directory, queue };
 }

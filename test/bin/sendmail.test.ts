@@ -13,6 +13,7 @@ import {
 import { parseRecords } from '../services/cleanup/submission.ts';
 import { eventually } from '../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../support/mail-system.ts';
+import { writeSettled } from '../support/settled-file.ts';
 
 const PLAIN = 'Subject: x\n\nbody\n';
 const ADDRESSED =
@@ -160,7 +161,7 @@ test('sendmail without a configuration, or a queue, says so', async (t) => {
     missing.stderr,
     'sendmail: fatal: open /nonexistent/main.cf: No such file or directory\n',
   );
-  writeFileSync(join(mail.directory, 'main.cf'), 'queue_directory = /nonexistent\n');
+  writeSettled(join(mail.directory, 'main.cf'), 'queue_directory = /nonexistent\n');
   const noQueue = mail.run('sendmail', ['-C', mail.directory, 'u'], PLAIN);
   assert.equal(noQueue.stderr, 'sendmail: fatal: chdir /nonexistent: No such file or directory\n');
 });

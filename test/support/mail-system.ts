@@ -11,6 +11,7 @@ import { atEnd } from './cleanup.ts';
 import { eventually } from './condition.ts';
 import { freshDirectory } from './directories.ts';
 import { freePort } from './ports.ts';
+import { writeSettled } from './settled-file.ts';
 import { type OutgoingMessage, sendBySmtp } from './smtp-client.ts';
 
 /** Where the build put our programs; tests run from the project's root. */
@@ -130,7 +131,7 @@ export async function startMailSystem(
     ...options.main,
   };
   const lines = Object.entries(main).map(([name, value]) => `${name} = ${value}\n`);
-  writeFileSync(join(config, 'main.cf'), lines.join(''));
+  writeSettled(join(config, 'main.cf'), lines.join(''));
   const services = options.only
     ? wholeMasterCf(options.only, port)
     : masterCf(port, options.master ?? []);

@@ -18,6 +18,7 @@ import {
 import { atEnd } from './cleanup.ts';
 import { eventually } from './condition.ts';
 import { freshDirectory } from './directories.ts';
+import { writeSettled } from './settled-file.ts';
 
 const BACKLOG = 100;
 const FOLDERS = [
@@ -84,7 +85,7 @@ export function scriptedMaster(
     ...main,
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`);
-  writeFileSync(join(directory, 'main.cf'), lines.join(''));
+  writeSettled(join(directory, 'main.cf'), lines.join(''));
   writeFileSync(join(directory, 'log'), '');
   chmodSync(join(directory, 'log'), 0o666);
   const log = () => readFileSync(join(directory, 'log'), 'utf8');

@@ -51,11 +51,14 @@ export function runTool(
   mail: MailSystem,
   command: string,
   args: readonly string[] = [],
+  input = '',
 ): CommandResult {
   const path = join(commandDirectory(maker), command);
-  const { status, stdout, stderr } = spawnSync(path, ['-c', mail.config, ...args], {
+  const where = command === 'sendmail' ? '-C' : '-c';
+  const { status, stdout, stderr } = spawnSync(path, [where, mail.config, ...args], {
     // Real commands call themselves as they were called.
     argv0: command,
+    input,
     encoding: 'latin1',
     env: { PATH: process.env.PATH },
     timeout: 60_000,

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Configuration, loadConfiguration } from '../../../lib/config/configuration.ts';
 import type { ParameterName } from '../../../lib/config/parameters.ts';
 import { freshDirectory } from '../../support/directories.ts';
+import { writeSettled } from '../../support/settled-file.ts';
 
 function configure(t: TestContext, text: string, overrides?: string[]): Configuration {
   const directory = freshDirectory(t);
-  writeFileSync(join(directory, 'main.cf'), text);
+  writeSettled(join(directory, 'main.cf'), text);
   return loadConfiguration({ directory, overrides, serviceName: 'smtp', processName: 'smtpd' });
 }
 

@@ -39,10 +39,7 @@ for (const [program, service, nexthop] of AGENTS) {
       const main = { mail_owner: 'postfix', ...situation.main };
       const ask = async (path: string, flags: number) => {
         const scene = await startScene(t, { ...situation, main, program: path, args });
-        const result = await deliver(scene, TO, { flags, nexthop }).catch((e) => {
-          console.log(flags, path, scene.requests, scene.log());
-          throw e;
-        });
+        const result = await deliver(scene, TO, { flags, nexthop });
         return { ...result, requests: scene.requests, marksSeen: scene.marksSeen };
       };
       for (const flags of FLAGS) {

@@ -14,6 +14,7 @@ import {
 } from '../../../lib/table/table.ts';
 import { freshDirectory } from '../../support/directories.ts';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
+import { writeSettled } from '../../support/settled-file.ts';
 import { Notes, openFrom, UTF8 } from './support.ts';
 
 const FOUND: readonly [name: string, key: string, answer: string | undefined][] = [
@@ -47,7 +48,7 @@ process.env['posthaste_test'] = 'here';
 
 function postmap(t: Parameters<typeof freshDirectory>[0], name: string, key: string) {
   const directory = freshDirectory(t);
-  writeFileSync(join(directory, 'main.cf'), 'compatibility_level = 3.6\n');
+  writeSettled(join(directory, 'main.cf'), 'compatibility_level = 3.6\n');
   const env = { ...process.env, MAIL_CONFIG: directory };
   const ran = spawnSync('/usr/sbin/postmap', ['-q', key, name], { env, encoding: 'utf8' });
   return { answer: ran.status === 0 ? ran.stdout.trimEnd() : undefined, errors: ran.stderr };

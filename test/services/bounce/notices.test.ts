@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { atEnd } from '../../support/cleanup.ts';
+import { writeSettled } from '../../support/settled-file.ts';
 import { OUR_DAEMONS, offsetOf, REAL_DAEMONS, run, startInstance, whyNot } from './instance.ts';
 import {
   append,
@@ -28,7 +29,7 @@ function realTemplates(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'templates-'));
   atEnd(t, () => rmSync(folder, { recursive: true }));
   const file = join(folder, 'bounce.cf');
-  writeFileSync(join(folder, 'main.cf'), 'compatibility_level = 3.6\n');
+  writeSettled(join(folder, 'main.cf'), 'compatibility_level = 3.6\n');
   writeFileSync(file, run('/usr/sbin/postconf', ['-c', folder, '-t']));
   return file;
 }

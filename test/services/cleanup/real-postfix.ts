@@ -21,6 +21,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { lookupGroup, lookupUser } from '../../../lib/os/identity.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { writeSettled } from '../../support/settled-file.ts';
 
 const REAL_DAEMONS = '/usr/lib/postfix/sbin';
 
@@ -91,7 +92,7 @@ export async function startRealPostfix(
     ...options.main,
   };
   const lines = Object.entries(main).map(([name, value]) => `${name} = ${value}\n`);
-  writeFileSync(join(configuration, 'main.cf'), lines.join(''));
+  writeSettled(join(configuration, 'main.cf'), lines.join(''));
   const services = [
     'cleanup unix n - n - 0 cleanup',
     'rewrite unix - - n - - trivial-rewrite',

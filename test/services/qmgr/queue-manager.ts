@@ -8,7 +8,6 @@ import {
   readFileSync,
   readSync,
   statSync,
-  writeFileSync,
 } from 'node:fs';
 import { Socket } from 'node:net';
 import { userInfo } from 'node:os';
@@ -19,6 +18,7 @@ import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
+import { writeSettled } from '../../support/settled-file.ts';
 
 const QUEUES = [
   'incoming',
@@ -82,7 +82,7 @@ export function newQueueManager(
     ...main,
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`);
-  writeFileSync(join(base, 'main.cf'), lines.join(''));
+  writeSettled(join(base, 'main.cf'), lines.join(''));
   const flow = pipe('both');
   const listening = bindUnix(join(directory, 'public/qmgr'), 0o666, 100);
   open.push(flow.read, flow.write, listening);

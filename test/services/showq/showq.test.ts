@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { freshDirectory } from '../../support/directories.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
+import { writeSettled } from '../../support/settled-file.ts';
 import { writeMessage } from './queue-sample.ts';
 
 const REAL = '/usr/sbin/postqueue';
@@ -138,7 +139,7 @@ test('a user whom authorized_mailq_users leaves out is refused, also by the serv
   });
   // His own main.cf may say what it likes.
   const config = freshDirectory(t);
-  writeFileSync(join(config, 'main.cf'), `queue_directory = ${mail.queue}\n`);
+  writeSettled(join(config, 'main.cf'), `queue_directory = ${mail.queue}\n`);
   const refused = listedAsNobody(config);
   assert.equal(refused.status, 69);
   assert.match(refused.stderr, /fatal: malformed showq server response\n$/);

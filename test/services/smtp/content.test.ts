@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { encodeLine } from '../../../lib/message/quoted-printable.ts';
 import { MessageFilter } from '../../../services/smtp/content-filter.ts';
 import { LineFolder } from '../../../services/smtp/line-folder.ts';
-import { encodeLine } from '../../../services/smtp/quoted-printable.ts';
 
 function fold(limit: number, ...chunks: string[]): string {
   const folder = new LineFolder(limit);

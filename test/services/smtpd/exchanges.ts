@@ -2,7 +2,7 @@
  * What clients say to an SMTP server, by the server's settings. differential.test.ts has Postfix's
  * smtpd and ours answer, so there are no expected replies here. The chapters are those of RFC 5321.
  */
-import { send, type Step } from './dialogue.ts';
+import { type Step, send } from './dialogue.ts';
 import type { Parameters, SessionOptions } from './server-pair.ts';
 
 export interface Session extends SessionOptions {
@@ -59,7 +59,7 @@ export const SETTINGS = {
       ],
       'a greeting and nothing else': [],
       'a client that only quits': [QUIT],
-      'HELO': ['HELO client.test', QUIT],
+      HELO: ['HELO client.test', QUIT],
       'HELO without a name': ['HELO', 'HELO ', 'EHLO', 'EHLO \t', QUIT],
       'HELO with more than a name': ['HELO client.test and more', FROM, TO, QUIT],
       'EHLO with more than a name': ['EHLO client.test and more', FROM, 'RCPT TO:<u@far.test>'],
@@ -82,7 +82,12 @@ export const SETTINGS = {
         QUIT,
       ],
       'a name in UTF-8': ['EHLO caf\xc3\xa9.test', FROM, 'RCPT TO:<nobody-here@lab.test>', QUIT],
-      'a very long name': [`EHLO ${'x'.repeat(1500)}`, FROM, 'RCPT TO:<nobody-here@lab.test>', QUIT],
+      'a very long name': [
+        `EHLO ${'x'.repeat(1500)}`,
+        FROM,
+        'RCPT TO:<nobody-here@lab.test>',
+        QUIT,
+      ],
       'EHLO in a transaction': [EHLO, FROM, TO, EHLO, TO, FROM, QUIT],
       'HELO in a transaction': ['HELO a.test', FROM, 'HELO b.test', TO, QUIT],
       'HELO without a name in a transaction': [EHLO, FROM, 'HELO', TO, QUIT],
@@ -103,7 +108,17 @@ export const SETTINGS = {
         QUIT,
       ],
       'DATA with an argument': [...ENVELOPE, 'DATA now', 'DATA', MESSAGE, QUIT],
-      'unknown commands': ['FOO', 'foo bar', 'EXPN staff', 'TURN', 'SEND', 'SOML', 'SAML', 'HELP', QUIT],
+      'unknown commands': [
+        'FOO',
+        'foo bar',
+        'EXPN staff',
+        'TURN',
+        'SEND',
+        'SOML',
+        'SAML',
+        'HELP',
+        QUIT,
+      ],
       'an empty line': [send('\r\n'), send('   \r\n'), send('\t\r\n'), QUIT],
       'blanks before a command': [` ${EHLO}`, `\t${FROM}`, `  ${TO}`, ' QUIT'],
       'blanks after a command': ['EHLO client.test  ', 'RSET ', 'NOOP   ', 'QUIT  '],
@@ -117,14 +132,19 @@ export const SETTINGS = {
       'a command that starts with a digit': ['220 mx.lab.test'],
       'a lone dot': [EHLO, '.'],
       'a TLS client': [send('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n')],
-      'bytes that are no UTF-8': ['NOOP \xff\xfe', 'EHLO caf\xe9', 'MAIL FROM:<\xe9@client.test>', QUIT],
+      'bytes that are no UTF-8': [
+        'NOOP \xff\xfe',
+        'EHLO caf\xe9',
+        'MAIL FROM:<\xe9@client.test>',
+        QUIT,
+      ],
       'UTF-8 in a command': ['NOOP caf\xc3\xa9', '\xc3\xa9', QUIT],
       'a NUL in a command': [send('NOOP x\0y\r\n'), send('RSET\0now\r\n'), send('\0\r\n'), QUIT],
       'a NUL in an address': [EHLO, send('MAIL FROM:<a\0b@client.test>\r\n'), QUIT],
-      'RSET': [EHLO, 'RSET', FROM, TO, 'RSET', 'RSET x', TO, FROM, TO, QUIT],
-      'NOOP': ['NOOP', 'NOOP with words', QUIT],
+      RSET: [EHLO, 'RSET', FROM, TO, 'RSET', 'RSET x', TO, FROM, TO, QUIT],
+      NOOP: ['NOOP', 'NOOP with words', QUIT],
       'QUIT with words': [EHLO, 'QUIT now please'],
-      'VRFY': [
+      VRFY: [
         'VRFY',
         'VRFY root',
         'VRFY root@lab.test',
@@ -152,8 +172,16 @@ export const SETTINGS = {
         'VRFY root',
         QUIT,
       ),
-      'VRFY in a transaction': [EHLO, FROM, 'VRFY root', 'VRFY nobody-here', TO, 'VRFY nobody-here', QUIT],
-      'ETRN': [
+      'VRFY in a transaction': [
+        EHLO,
+        FROM,
+        'VRFY root',
+        'VRFY nobody-here',
+        TO,
+        'VRFY nobody-here',
+        QUIT,
+      ],
+      ETRN: [
         'ETRN lab.test',
         EHLO,
         'ETRN',
@@ -187,8 +215,8 @@ export const SETTINGS = {
         'XFORWARD NAME=x',
         QUIT,
       ],
-      'BDAT': [EHLO, FROM, TO, 'BDAT 10 LAST'],
-      'senders': senders(
+      BDAT: [EHLO, FROM, TO, 'BDAT 10 LAST'],
+      senders: senders(
         'FROM:<a@client.test>',
         'FROM: <a@client.test>',
         'FROM : <a@client.test>',
@@ -271,7 +299,7 @@ export const SETTINGS = {
         'FROM:<a@client.test> SMTPUTF8=yes',
         'FROM:<a@xn--caf-dma.test>',
       ),
-      'SIZE': senders(
+      SIZE: senders(
         'FROM:<a@client.test> SIZE=100',
         'FROM:<a@client.test> size=100',
         'FROM:<a@client.test> SIZE=0',
@@ -287,7 +315,7 @@ export const SETTINGS = {
         'FROM:<a@client.test> SIZE=99999999999999999999',
         'FROM:<a@client.test> SIZE=100 SIZE=200',
       ),
-      'BODY': senders(
+      BODY: senders(
         'FROM:<a@client.test> BODY=7BIT',
         'FROM:<a@client.test> body=8bitmime',
         'FROM:<a@client.test> BODY=8BITMIME SIZE=1',
@@ -331,7 +359,7 @@ export const SETTINGS = {
         'FROM:<a@client.test> <b@client.test>',
         'FROM:<a@client.test> FOO="a b"',
       ),
-      'recipients': recipients(
+      recipients: recipients(
         'TO:<root@lab.test>',
         'TO: <root@lab.test>',
         'TO : <root@lab.test>',
@@ -385,7 +413,7 @@ export const SETTINGS = {
         'TO:<root@-bad.test>',
         'TO:<root@bad_.test>',
       ),
-      'NOTIFY': recipients(
+      NOTIFY: recipients(
         'TO:<root@lab.test> NOTIFY=NEVER',
         'TO:<root@lab.test> NOTIFY=success,failure,delay',
         'TO:<root@lab.test> NOTIFY=SUCCESS,NEVER',
@@ -398,7 +426,7 @@ export const SETTINGS = {
         'TO:<root@lab.test> NOTIFY=SUCCESS,,DELAY',
         'TO:<root@lab.test> NOTIFY=SUCCESS NOTIFY=DELAY',
       ),
-      'ORCPT': recipients(
+      ORCPT: recipients(
         'TO:<root@lab.test> ORCPT=rfc822;root@lab.test',
         'TO:<root@lab.test> ORCPT=RFC822;a+2Bb@lab.test',
         'TO:<root@lab.test> ORCPT=root@lab.test',
@@ -518,7 +546,14 @@ export const SETTINGS = {
         'TO:<"a@b"@lab.test>',
         'TO:<nobody\\ here@lab.test>',
       ),
-      'all recipients refused': [EHLO, FROM, 'RCPT TO:<nobody-here@lab.test>', 'DATA', 'RSET', QUIT],
+      'all recipients refused': [
+        EHLO,
+        FROM,
+        'RCPT TO:<nobody-here@lab.test>',
+        'DATA',
+        'RSET',
+        QUIT,
+      ],
       'a refused recipient after an accepted one': [
         ...ENVELOPE,
         'RCPT TO:<nobody-here@lab.test>',
@@ -527,8 +562,18 @@ export const SETTINGS = {
         QUIT,
       ],
       'content with dots': [...ENVELOPE, 'DATA', content('.\r\n..\r\n...a\r\n.b'), QUIT],
-      'content with long lines': [...ENVELOPE, 'DATA', content(`a\r\n\r\n${'x'.repeat(10000)}`), QUIT],
-      'content with NULs and 8 bits': [...ENVELOPE, 'DATA', content('a: b\r\n\r\n\0\xff\xe9'), QUIT],
+      'content with long lines': [
+        ...ENVELOPE,
+        'DATA',
+        content(`a\r\n\r\n${'x'.repeat(10000)}`),
+        QUIT,
+      ],
+      'content with NULs and 8 bits': [
+        ...ENVELOPE,
+        'DATA',
+        content('a: b\r\n\r\n\0\xff\xe9'),
+        QUIT,
+      ],
       'no content': [...ENVELOPE, 'DATA', send('.\r\n'), QUIT],
       'content that loops': [
         ...ENVELOPE,
@@ -546,10 +591,14 @@ export const SETTINGS = {
         QUIT,
       ],
       'content with bare line feeds': [...ENVELOPE, 'DATA', send('a: b\n\nhello\n.\n'), QUIT],
-      'a command with a bare line feed': [send('EHLO client.test\n'), send('RSET\n'), send('QUIT\n')],
+      'a command with a bare line feed': [
+        send('EHLO client.test\n'),
+        send('RSET\n'),
+        send('QUIT\n'),
+      ],
       'two commands with CR LF and LF': [send('EHLO client.test\r\nRSET\nNOOP\r\n', 3), QUIT],
       'a bare CR': [send('NOOP a\rb\r\n'), send('RSET\r\r\n'), send('RSET \r\r\r\n'), QUIT],
-      'pipelining': [
+      pipelining: [
         EHLO,
         send(`${FROM}\r\n${TO}\r\nDATA\r\n`, 3),
         MESSAGE,
@@ -563,7 +612,11 @@ export const SETTINGS = {
       ],
       'pipelining after HELO': [send('HELO client.test\r\nMAIL FROM:<a@b.test>\r\n', 2), QUIT],
       'pipelining in SMTP': ['HELO client.test', send(`${FROM}\r\n${TO}\r\n`, 2), QUIT],
-      'pipelining after EHLO': [send(`${EHLO}\r\n${FROM}\r\n`, 2), send('NOOP\r\nNOOP\r\n', 2), QUIT],
+      'pipelining after EHLO': [
+        send(`${EHLO}\r\n${FROM}\r\n`, 2),
+        send('NOOP\r\nNOOP\r\n', 2),
+        QUIT,
+      ],
       'pipelining after DATA': [
         ...ENVELOPE,
         send('DATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n', 2),
@@ -584,7 +637,11 @@ export const SETTINGS = {
       'a client that hangs up': [EHLO],
       'a client that hangs up after MAIL': [EHLO, FROM],
       'a client that hangs up after RCPT': ENVELOPE,
-      'a client that hangs up in its content': [...ENVELOPE, 'DATA', send('Subject: x\r\n\r\nhel', 0)],
+      'a client that hangs up in its content': [
+        ...ENVELOPE,
+        'DATA',
+        send('Subject: x\r\n\r\nhel', 0),
+      ],
       'a client that hangs up after its content': [...ENVELOPE, 'DATA', MESSAGE],
       'a client that hangs up after RSET': [EHLO, 'RSET'],
       'a client that hangs up after an unknown command': [EHLO, 'FOO'],

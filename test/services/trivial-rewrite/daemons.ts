@@ -1,12 +1,13 @@
 /** The rewriting daemons under test, ours and Postfix's, each a child with descriptors handed down. */
 import { spawn } from 'node:child_process';
-import { chmodSync, closeSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { REAL_DAEMONS } from '../../support/real-postfix.ts';
+import { writeSettled } from '../../support/settled-file.ts';
 
 export type Kind = 'ours' | 'postfix';
 
@@ -32,7 +33,7 @@ export function prepare(directory: string, main: Readonly<Record<string, string>
     ...main,
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`);
-  writeFileSync(join(directory, 'main.cf'), lines.join(''));
+  writeSettled(join(directory, 'main.cf'), lines.join(''));
 }
 
 /** Starts a daemon; it is gone with the test. */

@@ -1,6 +1,5 @@
 /** Rewriting and resolving as functions: the verdict, and how it was come to. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { RESOLVE } from '../../../lib/clients/rewrite.ts';
@@ -11,6 +10,7 @@ import { type RewriteRules, rewriteAddress } from '../../../services/trivial-rew
 import { openSettings } from '../../../services/trivial-rewrite/settings.ts';
 import { applyEntry } from '../../../services/trivial-rewrite/transport-map.ts';
 import { freshDirectory } from '../../support/directories.ts';
+import { writeSettled } from '../../support/settled-file.ts';
 
 const RULES: RewriteRules = {
   origin: 'origin.test',
@@ -64,7 +64,7 @@ function open(t: TestContext, main: Readonly<Record<string, string>>) {
   const directory = freshDirectory(t);
   const settings = { myhostname: 'mail.example.com', inet_interfaces: '127.0.0.1', ...main };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`);
-  writeFileSync(join(directory, 'main.cf'), lines.join(''));
+  writeSettled(join(directory, 'main.cf'), lines.join(''));
   const warnings: string[] = [];
   const log = {
     warn: (text: string) => warnings.push(text),
