@@ -76,7 +76,7 @@ function secondsBetween(from: WallTime, to: WallTime): number {
   return Math.max(0, microseconds) / 1e6;
 }
 
-function isSet(time: WallTime): boolean {
+export function isSet(time: WallTime): boolean {
   return time.seconds > 0;
 }
 

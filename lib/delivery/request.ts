@@ -3,7 +3,12 @@ import { attributesText } from '../ipc/attributes.ts';
 import type { IpcConnection } from '../ipc/connection.ts';
 import { IpcError } from '../ipc/error.ts';
 import { data, int, long, str } from '../ipc/fields.ts';
-import { type DeliveryTimes, formatDeliveryTimes, parseDeliveryTimes } from './delivery-times.ts';
+import {
+  type DeliveryTimes,
+  formatDeliveryTimes,
+  isSet,
+  parseDeliveryTimes,
+} from './delivery-times.ts';
 import type { Recipient } from './recipient.ts';
 import { RECIPIENT_FIELDS, recipientAttributes } from './recipient-group.ts';
 
@@ -101,7 +106,7 @@ const REQUEST = {
 /**
  * Receives a delivery request.
  *
- * @param handoff tells the time when the request has arrived, in place of what qmgr sent
+ * @param handoff tells the time when the request has arrived, for a qmgr that did not
  * @returns `undefined` when qmgr closed instead: it had nothing left to deliver
  * @throws {IpcError} when it is malformed
  */
@@ -138,7 +143,7 @@ export async function receiveRequest(
     sender: head.sender,
     envelopeId: head.envelopeId,
     retFlags: head.retFlags,
-    times: handoff === undefined ? times : { ...times, handoff: handoff() },
+    times: handoff === undefined || isSet(times.handoff) ? times : { ...times, handoff: handoff() },
     logClientName: head.logClientName,
     logClientAddress: head.logClientAddress,
     logClientPort: head.logClientPort,
