@@ -8,7 +8,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { availableParallelism, constants } from 'node:os';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { after, every, monotonic, sleep } from '../lib/clock/clock.ts';
 import type { Configuration } from '../lib/config/configuration.ts';
@@ -18,6 +18,7 @@ import { Poller } from '../lib/os/poll.ts';
 import { daemonArguments } from './command-line.ts';
 import { daemonEnvironment } from './environment.ts';
 import { closeListeners, keyOf, openListeners } from './listeners.ts';
+import { isToldOfStress, limitWarnings, slotsFor } from './process-limit.ts';
 import {
   type Child,
   isAvailable,
@@ -32,8 +33,6 @@ import { wakeUp } from './wakeup.ts';
 
 /** Descriptors 0-2, then what ipc.md 1.4 promises a daemon: 3 and 4, 5, and 6 onwards. */
 const STANDARD_STREAMS = 3;
-/** Clients without a limit still do not all fit into one process. */
-const SHARE_OF_UNLIMITED = 200;
 /** For how long new processes are told `stress=yes`, and how often we complain about a limit. */
 const STRESS_MS = 1000_000;
 /** The poll ends at least this often, so that nothing can hang for good. */
@@ -291,7 +290,13 @@ export class Supervisor {
         env: {
           ...this.#environment,
           GENERATION: generation.toString(8),
-          POSTHASTE_SLOTS: String(this.#slotsOf(limit, limit - shareInUse(service))),
+          POSTHASTE_SLOTS: String(
+            slotsFor(
+              limit,
+              limit - shareInUse(service),
+              this.#configuration.get('service_processes'),
+            ),
+          ),
         },
       },
     );
@@ -316,14 +321,6 @@ export class Supervisor {
       if (entry.wakeup.onlyIfUsed) this.#armWakeup(service);
     }
     this.#noteLimit(service, child);
-  }
-
-  /** How much of the service one process of ours may take on. DESIGN.md section 4. */
-  #slotsOf(limit: number, left: number): number {
-    if (limit === Number.POSITIVE_INFINITY) return SHARE_OF_UNLIMITED;
-    const wanted = this.#configuration.get('service_processes');
-    const processes = wanted > 0 ? wanted : availableParallelism();
-    return Math.max(1, Math.min(left, Math.ceil(limit / processes)));
   }
 
   /**
@@ -380,16 +377,9 @@ export class Supervisor {
     });
   }
 
-  /** `undefined` for services that are never told: those that only this machine can reach. */
+  /** `undefined` for services that are never told. */
   #stressOf(service: Service, limit: number): boolean | undefined {
-    const { entry, listeners } = service;
-    const remote = listeners.some(
-      ({ address }) => address.kind === 'inet' && !/^(127\.|::1$)/.test(address.host),
-    );
-    if (limit <= 1 || !(entry.type === 'pass' || (entry.type === 'inet' && remote))) {
-      return undefined;
-    }
-    return monotonic() < service.stressUntil;
+    return isToldOfStress(service, limit) ? monotonic() < service.stressUntil : undefined;
   }
 
   /** Called when a service may have run out of processes. */
@@ -404,17 +394,7 @@ export class Supervisor {
     }
     if (isAvailable(service) || now - service.limitReportedAt < STRESS_MS) return;
     service.limitReportedAt = now;
-    const { name } = service.entry;
-    this.#log.warn(
-      `service "${name}" (${service.key}) has reached its process limit "${limit}": ` +
-        'new clients may experience noticeable delays',
-    );
-    this.#log.warn(
-      'to avoid this condition, increase the process count in master.cf or reduce the service time per client',
-    );
-    this.#log.warn(
-      'see https://www.postfix.org/STRESS_README.html for examples of stress-adapting configuration settings',
-    );
+    for (const line of limitWarnings(service, limit)) this.#log.warn(line);
   }
 
   /** The first wake-up comes at once; with `?` only after a client has come. */

@@ -129,10 +129,12 @@ function link(target, path) {
 
 mkdirSync(output, { recursive: true });
 writeFileSync(join(output, 'package.json'), '{ "type": "commonjs" }\n');
-writeFileSync(join(output, 'honoured.json'), `${JSON.stringify(honouredParameters(root))}\n`);
 await buildPrograms();
 await buildWorkers();
 await buildFolder('bench');
+// Written last: its time says when everything was built.
+if (!process.exitCode)
+  writeFileSync(join(output, 'honoured.json'), `${JSON.stringify(honouredParameters(root))}\n`);
 if (process.argv.includes('--tests')) {
   rmSync(join(output, 'test'), { recursive: true, force: true });
   await buildFolder('test');

@@ -44,7 +44,7 @@ async function main() {
   requireNode();
   if (!isInstalled())
     step('Installing packages (a few minutes: one of them is compiled)', installPackages);
-  step('Building', () => run(process.execPath, ['scripts/build.mjs']));
+  if (!isBuilt()) step('Building', () => run(process.execPath, ['scripts/build.mjs']));
   if (isRunning()) {
     say(`It is running already (${config}). Stop it with: build/bin/postfix -c ${config} stop`);
     process.exit(0);
@@ -84,6 +84,18 @@ function requireNode() {
 function isInstalled() {
   const mark = 'node_modules/.package-lock.json';
   return existsSync(mark) && statSync(mark).mtimeMs >= statSync('package-lock.json').mtimeMs - 1000;
+}
+
+/** Nothing that programs are made of is newer than what was built. */
+function isBuilt() {
+  const mark = 'build/honoured.json';
+  if (!existsSync(mark) || !existsSync('build/libexec/master')) return false;
+  const built = statSync(mark).mtimeMs;
+  const folders = ['bin', 'lib', 'libexec', 'master', 'scripts', 'services'];
+  const sources = folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true }).map((name) => join(folder, name)),
+  );
+  return [...sources, 'package-lock.json'].every((path) => statSync(path).mtimeMs <= built);
 }
 
 function installPackages() {
