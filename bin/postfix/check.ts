@@ -60,6 +60,18 @@ export function checkFatal(administration: Administration): boolean {
     log.fatal(`no Postfix queue directory ${queue}!`);
     return false;
   }
+  if (!checkServices(administration)) return false;
+  try {
+    createMissing(administration);
+  } catch (error) {
+    log.fatal((error as Error).message);
+    return false;
+  }
+  return true;
+}
+
+/** Whether master can read master.cf; says what is wrong with it. */
+export function checkServices({ configuration, log }: Administration): boolean {
   const masterCf = join(configuration.directory, 'master.cf');
   if (!existsSync(masterCf)) {
     log.fatal(`no ${masterCf} file found`);
@@ -70,19 +82,15 @@ export function checkFatal(administration: Administration): boolean {
     const hasPostlog = entries.some(
       ({ name, type }) => name === 'postlog' && type === 'unix-dgram',
     );
-    if (configuration.get('maillog_file') !== '' && !hasPostlog) {
-      log.fatal(
-        "missing 'postlog' service in master.cf - run 'postfix upgrade-configuration', " +
-          'or add the line: postlog unix-dgram n - n - 1 postlogd',
-      );
-      return false;
-    }
-    createMissing(administration);
+    if (configuration.get('maillog_file') === '' || hasPostlog) return true;
+    log.fatal(
+      "missing 'postlog' service in master.cf - run 'postfix upgrade-configuration', " +
+        'or add the line: postlog unix-dgram n - n - 1 postlogd',
+    );
   } catch (error) {
     log.fatal((error as Error).message);
-    return false;
   }
-  return true;
+  return false;
 }
 
 /** What is suspicious, but no reason to stop the mail. */

@@ -234,7 +234,7 @@ const server = listen((socket) => {
   await eventually('a busy process', () => notes().length === 1);
   writeFileSync(
     join(mail.config, 'master.cf'),
-    'kept unix n - n - - hold two\nnew unix n - n - - polite\n',
+    'kept unix n - n - - hold two\nnew unix n - n - - polite\npostlog unix-dgram n - n - 1 postlogd\n',
   );
   assert.equal(mail.run('postfix', ['reload']).status, 0);
   await mail.waitForLog(/reload -- version 3\.7\.11/);
