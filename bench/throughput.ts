@@ -3,6 +3,7 @@
  *
  *   npm run bench                      all rows
  *   npm run bench -- discard maildir   some of them; `messages=2000` and `rounds=2` change the load
+ *   npm run bench -- warmup=2000       after that many others: V8 has compiled by then what is hot
  *
  * Absolute numbers depend on the machine and on the hour; the ratios are what counts. Each row is
  * run several times for each system, and the median is shown. Run as root, with Debian's postfix
@@ -52,24 +53,32 @@ async function main(): Promise<void> {
     Number(words.find((word) => word.startsWith(`${name}=`))?.split('=')[1] ?? fallback);
   const messages = option('messages', 3000);
   const rounds = option('rounds', 3);
+  const warmUp = option('warmup', SESSIONS);
   const wanted = words.filter((word) => !word.includes('='));
   const kinds: Kind[] = hasPostfix() ? ['postfix', 'posthaste'] : ['posthaste'];
   const rows = TARGETS.filter(({ name }) => wanted.length === 0 || wanted.includes(name)).flatMap(
     (target) => [false, true].map((keepsConnection) => ({ ...target, keepsConnection })),
   );
   print(
-    `${messages} messages of ${MESSAGE_BYTES} bytes, ${SESSIONS} sessions, median of ${rounds} rounds`,
+    `${messages} messages of ${MESSAGE_BYTES} bytes after ${warmUp} others, ${SESSIONS} sessions, median of ${rounds} rounds`,
   );
   print(
     `${'row'.padEnd(14)}${'system'.padEnd(11)}${'accepted/s'.padStart(11)}${'drained/s'.padStart(11)}${'CPU us/msg'.padStart(12)}${'peak MB'.padStart(9)}`,
   );
-  for (const row of rows) await runRow(row, kinds, messages, rounds);
+  for (const row of rows) await runRow(row, kinds, { messages, rounds, warmUp });
 }
 
-async function runRow(row: Row, kinds: Kind[], messages: number, rounds: number): Promise<void> {
+/** How much is measured, and how many messages go through before that. */
+interface Amount {
+  readonly messages: number;
+  readonly rounds: number;
+  readonly warmUp: number;
+}
+
+async function runRow(row: Row, kinds: Kind[], amount: Amount): Promise<void> {
   const results = new Map<Kind, Measurement[]>(kinds.map((kind) => [kind, []]));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const kind of kinds) results.get(kind)?.push(await measure(kind, row, messages));
+  for (let round = 0; round < amount.rounds; round += 1) {
+    for (const kind of kinds) results.get(kind)?.push(await measure(kind, row, amount));
   }
   const name = `${row.name}${row.keepsConnection ? ' -d' : ''}`;
   const medians = kinds.map((kind) => medianOf(results.get(kind) ?? []));
@@ -101,13 +110,14 @@ function formatRow(name: string, kind: Kind, found: Measurement): string {
 }
 
 /** One load on one fresh instance. */
-async function measure(kind: Kind, row: Row, messages: number): Promise<Measurement> {
+async function measure(kind: Kind, row: Row, amount: Amount): Promise<Measurement> {
+  const { messages, warmUp } = amount;
   const sink = row.name === 'relay' ? startSink() : undefined;
   const instance = startInstance(kind, SMTP_PORT, row.parameters);
   try {
     const master = instance.masterPid();
     // The first message starts every daemon: that is not what is measured here.
-    await load(instance, row, SESSIONS);
+    await load(instance, row, warmUp);
     await drained(instance);
     const cpuBefore = cpuSeconds(master);
     const start = performance.now();

@@ -1,23 +1,15 @@
 /**
- * The argument of MAIL FROM and RCPT TO: one path, then ESMTP parameters. RFC 5321 4.1.2, read as
- * liberally as Postfix does unless `strict`. Pure; malformed text is an answer, not an exception.
+ * The path of MAIL FROM and RCPT TO. RFC 5321 4.1.2, read as liberally as Postfix does unless
+ * `strict`: brackets may be missing, comments and phrases are skipped. Pure; malformed text is an
+ * answer, not an exception.
  */
 import { addressTokens, internalText, parse, type Token } from './token.ts';
 
 export interface Path {
-  /** Internal form; '' is the null path. */
+  /** Internal form, without a source route; '' is the null path. */
   readonly address: string;
   /** As the client wrote it, without the brackets around it. */
   readonly external: string;
-  /** What follows: parameters. */
-  readonly rest: string;
-}
-
-export interface PathError {
-  readonly error: 'syntax';
-  /** As the client wrote it. */
-  readonly text: string;
-  readonly rest: string;
 }
 
 export interface PathRules {
@@ -27,22 +19,25 @@ export interface PathRules {
   readonly allowNull?: boolean;
 }
 
-export function parsePath(text: string, rules: PathRules = {}): Path | PathError {
-  const start = text.length - text.trimStart().length;
-  const end = pathEnd(text, start);
-  const path = text.slice(start, end);
-  const rest = text.slice(end).trim();
-  const failure: PathError = { error: 'syntax', text: path, rest };
-  if (path === '') return failure;
-  if (path === '<>') return rules.allowNull ? { address: '', external: '', rest } : failure;
-  const tree = parse(path);
+/**
+ * Reads one path.
+ *
+ * @param text a whole word of the command: `<ann@example.com>`
+ * @returns `undefined` when it is none
+ */
+export function parsePath(text: string, rules: PathRules = {}): Path | undefined {
+  const hasBrackets = text.startsWith('<') && text.endsWith('>');
+  const external = hasBrackets ? text.slice(1, -1) : text;
+  if (external === '')
+    return hasBrackets && rules.allowNull ? { address: '', external } : undefined;
+  const tree = parse(withoutRoute(external));
   const addresses = addressTokens(tree);
-  if (addresses.length > 1) return failure;
-  if (rules.strict && (!path.startsWith('<') || hasOtherWords(tree))) return failure;
+  if (addresses.length > 1) return undefined;
+  if (rules.strict && (!text.startsWith('<') || hasOtherWords(tree))) return undefined;
   const address = internalText(addresses[0]?.head);
-  if (address === '' && !rules.allowNull) return failure;
-  if (rules.strict && address.startsWith('@')) return failure;
-  return { address, external: withoutBrackets(path), rest };
+  if (address === '' && !rules.allowNull) return undefined;
+  if (rules.strict && external.startsWith('@')) return undefined;
+  return { address, external };
 }
 
 function hasOtherWords(tree: Token | undefined): boolean {
@@ -52,28 +47,7 @@ function hasOtherWords(tree: Token | undefined): boolean {
   return false;
 }
 
-function withoutBrackets(path: string): string {
-  return path.startsWith('<') && path.endsWith('>') ? path.slice(1, -1) : path;
-}
-
-const CLOSES: Readonly<Record<string, string>> = { '<': '>', '"': '"', '[': ']', '(': ')' };
-
-/** Where the first word ends: at white space that is not inside <>, "", [] or (). */
-function pathEnd(text: string, start: number): number {
-  const open: string[] = [];
-  let at = start;
-  for (; at < text.length; at += 1) {
-    const character = text.charAt(at);
-    const wanted = open.at(-1);
-    if (character === '\\') {
-      at += 1;
-    } else if (character === wanted) {
-      open.pop();
-    } else if (wanted !== '"') {
-      const close = CLOSES[character];
-      if (close !== undefined) open.push(close);
-      else if (wanted === undefined && /\s/.test(character)) break;
-    }
-  }
-  return Math.min(at, text.length);
+/** RFC 5321 appendix C: a source route is accepted, and ignored. */
+function withoutRoute(path: string): string {
+  return path.startsWith('@') ? path.slice(path.indexOf(':') + 1) : path;
 }

@@ -28,8 +28,20 @@ interface Wanted {
   readonly names: readonly string[];
   /** The first of the names, to compare without making a string. */
   readonly bytes: Buffer;
+  /** The same with the NUL behind it. */
+  readonly prefix: string;
   readonly optional: boolean;
 }
+
+/** The wanted fields of a shape. */
+interface Plan {
+  readonly wanted: readonly Wanted[];
+  /** Each has one name and must be there: what comes is mostly exactly this. */
+  readonly isFixed: boolean;
+}
+
+/** What is decoded at once; beyond a short list there may be anything behind it. */
+const SHORT_BYTES_MAX = 4096;
 
 const NUL = 0;
 const NEWLINE = 0x0a;
@@ -43,6 +55,7 @@ export class ListReader {
   /** Grows with each attribute. */
   readonly values: Record<string, unknown> = {};
   readonly #wanted: readonly Wanted[];
+  readonly #isFixed: boolean;
   readonly #options: ReadOptions;
   readonly #plain: boolean;
   readonly #end: number;
@@ -56,10 +69,12 @@ export class ListReader {
   #hash: Map<string, string> | undefined;
 
   constructor(shape: Shape, options: ReadOptions, form: Form, peer: string) {
-    this.#wanted = wantedOf(shape);
+    const plan = planOf(shape);
+    this.#wanted = plan.wanted;
     this.#options = options;
     this.#plain = form === 'plain';
     this.#end = this.#plain ? NEWLINE : NUL;
+    this.#isFixed = plan.isFixed && !this.#plain && options.more !== true;
     this.#peer = peer;
   }
 
@@ -78,6 +93,7 @@ export class ListReader {
    * @throws {IpcError} when it is not what we wanted, or over a limit
    */
   read(input: Input): boolean {
+    if (this.#isFixed && this.#readWhole(input)) return true;
     for (;;) {
       if (this.#options.more === true && this.#allRead()) return true;
       if (!this.#findName(input)) return false;
@@ -92,6 +108,34 @@ export class ListReader {
       if (valueEnd < 0) return false;
       this.#take(input, start + this.#nameLength + 1, valueEnd);
     }
+  }
+
+  /**
+   * The usual case: all of a short list is there, it is ASCII, and it has what was wanted. One
+   * string is made of it, instead of one for each value.
+   *
+   * @returns false when it is anything else; nothing has been taken then
+   */
+  #readWhole(input: Input): boolean {
+    const { bytes, start, end } = input;
+    if (this.#bytes > 0 || this.#searched > 0 || end - start > SHORT_BYTES_MAX) return false;
+    const text = bytes.toString('utf8', start, end);
+    if (text.length !== end - start) return false;
+    let at = 0;
+    for (const { key, kind, prefix } of this.#wanted) {
+      if (!text.startsWith(prefix, at)) return false;
+      const from = at + prefix.length;
+      const to = text.indexOf('\0', from);
+      if (to < 0) return false;
+      const value =
+        kind === 'str' ? text.slice(from, to) : parseValue(kind, bytes, start + from, start + to);
+      if (value === undefined) return false;
+      this.values[key] = value;
+      at = to + 1;
+    }
+    if (text.charCodeAt(at) !== NUL) return false;
+    input.start = start + at + 1;
+    return true;
   }
 
   #allRead(): boolean {
@@ -259,15 +303,18 @@ function parseValue(kind: FieldKind, bytes: Buffer, start: number, end: number):
 }
 
 /** Shapes are constants: each is looked at once. */
-const compiled = new WeakMap<Shape, readonly Wanted[]>();
+const compiled = new WeakMap<Shape, Plan>();
 
-function wantedOf(shape: Shape): readonly Wanted[] {
+function planOf(shape: Shape): Plan {
   const known = compiled.get(shape);
   if (known !== undefined) return known;
   const wanted = Object.entries(shape).map(([key, { kind, names: own, optional }]) => {
     const names = own.length === 0 ? [key] : own;
-    return { key, kind, names, bytes: Buffer.from(names[0] ?? key), optional };
+    const name = names[0] ?? key;
+    return { key, kind, names, bytes: Buffer.from(name), prefix: `${name}\0`, optional };
   });
-  compiled.set(shape, wanted);
-  return wanted;
+  const isFixed = wanted.every(({ kind, optional }) => kind !== 'hash' && !optional);
+  const plan = { wanted, isFixed };
+  compiled.set(shape, plan);
+  return plan;
 }

@@ -2,6 +2,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   ftruncateSync,
   mkdirSync,
@@ -131,6 +132,8 @@ function openIfThere(path: string): number | undefined {
 /** How many bytes a log has, or undefined when there is none. */
 export function logSize(place: LogPlace): number | undefined {
   const path = queuePath(place.queue, place.id, place.hashing);
+  // There is hardly ever one, and to make a Stats costs more than to look.
+  if (!existsSync(path)) return undefined;
   return statSync(path, { throwIfNoEntry: false })?.size;
 }
 

@@ -8,6 +8,8 @@ import { decodeXtext } from '../dsn/xtext.ts';
 /** What is wrong with a parameter: the whole reply. */
 export interface Refusal {
   readonly refusal: string;
+  /** What the log says of it. */
+  readonly warning?: string;
 }
 
 export const REFUSALS = {
@@ -96,8 +98,8 @@ function mailParameter(
   }
   if (name === 'ENVID' && value !== undefined) {
     if (!rules.dsn) return { refusal: REFUSALS.dsnDisabled };
-    const envid = decodeXtext(value);
-    const wrong = envid === undefined || !PRINTABLE.test(envid) || sofar.envid !== '';
+    const envid = decodeXtext(value) ?? '';
+    const wrong = envid === '' || !PRINTABLE.test(envid) || sofar.envid !== '';
     return wrong ? { refusal: REFUSALS.envid } : { envid };
   }
   return { refusal: REFUSALS.unsupported(word) };
@@ -134,7 +136,7 @@ export function parseRcptParameters(
     if (!rules.dsn) return { refusal: REFUSALS.dsnDisabled };
     if (name === 'NOTIFY') {
       const bits = notify === 0 ? parseNotify(value) : undefined;
-      if (bits === undefined) return { refusal: REFUSALS.notify };
+      if (bits === undefined) return { refusal: REFUSALS.notify, ...warningOf(value) };
       notify = bits;
     } else {
       const original = orcpt === '' ? parseOriginalRecipient(value) : undefined;
@@ -152,15 +154,25 @@ const NOTIFY_WORDS: Readonly<Record<string, number>> = {
   DELAY: NOTIFY.delay,
 };
 
-/** NOTIFY's bits: NEVER alone, or any of the others, each once; `undefined` when wrong. */
+/** NOTIFY's bits: NEVER alone, or any of the others; `undefined` when wrong. */
 export function parseNotify(value: string): number | undefined {
   let bits = 0;
   for (const word of value.toUpperCase().split(',')) {
+    if (word === '') continue;
     const bit = NOTIFY_WORDS[word];
-    if (bit === undefined || (bits & bit) !== 0) return undefined;
+    if (bit === undefined) return undefined;
     bits |= bit;
   }
-  return (bits & NOTIFY.never) !== 0 && bits !== NOTIFY.never ? undefined : bits;
+  const contradicts = (bits & NOTIFY.never) !== 0 && bits !== NOTIFY.never;
+  return bits === 0 || contradicts ? undefined : bits;
+}
+
+function warningOf(value: string): { warning?: string } {
+  const unknown = value
+    .split(',')
+    .find((word) => word !== '' && !Object.hasOwn(NOTIFY_WORDS, word.toUpperCase()));
+  if (unknown === undefined) return {};
+  return { warning: `unknown DSN NOTIFY command value "${unknown}" in "${value}"` };
 }
 
 /** NOTIFY as it is sent. */
@@ -177,9 +189,8 @@ export function parseOriginalRecipient(value: string): string | undefined {
   const coded = value.slice(at + 1);
   const text =
     (type.toLowerCase() === 'utf-8' ? decodeUnitext(coded) : undefined) ?? decodeXtext(coded);
-  return text === undefined || text === '' || /[\x00-\x1f\x7f]/.test(text)
-    ? undefined
-    : `${type};${text}`;
+  // Postfix takes control characters, too; they would end up in the headers of reports.
+  return text === undefined || /[\x00-\x1f\x7f]/.test(text) ? undefined : `${type};${text}`;
 }
 
 const UNITEXT =

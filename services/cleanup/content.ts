@@ -9,6 +9,7 @@ import {
 } from '../../lib/message/mime.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import type { RecordParser } from '../../lib/queue/record-parser.ts';
+import type { TableList } from '../../lib/table/table.ts';
 import { hasCharacters, withoutCharacters } from './characters.ts';
 import { checkLine, logAction, rejectLine } from './checks.ts';
 import { HeaderWriter } from './headers.ts';
@@ -78,20 +79,20 @@ export class ContentReader {
     return false;
   }
 
-  /** Takes one record that nobody skimmed. */
-  async record(type: string, data: string): Promise<void> {
+  /** Takes one record that nobody skimmed. A promise is to be waited for. */
+  record(type: string, data: string): Promise<void> | undefined {
     const message = this.#message;
     if (type !== RECORD.text && type !== RECORD.longText) {
       message.reject(`unexpected record type ${type.charCodeAt(0)} in message content`);
-      return;
+      return undefined;
     }
     const text = this.#clean(data);
-    if (text === undefined) return;
+    if (text === undefined) return undefined;
     const continued = type === RECORD.longText;
     if (!this.#started) this.#begin(text);
     this.#mime.skipped(this.#continued);
     this.#continued = continued;
-    await this.#handle(this.#mime.line(text, continued));
+    return this.#handle(this.#mime.line(text, continued));
   }
 
   /** The content is over. */
@@ -145,29 +146,40 @@ export class ContentReader {
     return this.#replacesStray ? kept.replace(/[\r\n]/g, ' ') : kept;
   }
 
-  async #handle(events: readonly MimeEvent[]): Promise<void> {
+  #handle(events: readonly MimeEvent[], from = 0): Promise<void> | undefined {
+    for (let at = from; at < events.length; at += 1) {
+      const event = events[at] as MimeEvent;
+      if (event.kind === 'headers-end' && this.#isHopeless) return undefined;
+      const pending = this.#event(event);
+      if (pending !== undefined) return pending.then(() => this.#handle(events, at + 1));
+    }
+    return undefined;
+  }
+
+  /** Its headers are wrong in a way that nothing added to them mends. */
+  get #isHopeless(): boolean {
+    return (this.#message.errors & (STATUS.HOPS | STATUS.BAD)) !== 0;
+  }
+
+  #event(event: MimeEvent): Promise<void> | undefined {
     const message = this.#message;
-    for (const event of events) {
-      switch (event.kind) {
-        case 'header':
-          this.#bodyBytes = 0;
-          await this.#headers.header(event.of, untilNul(event.text));
-          break;
-        case 'headers-end':
-          if ((message.errors & (STATUS.HOPS | STATUS.BAD)) !== 0) return;
-          if (this.#headers.hops === 0) message.reject('no Received: header');
-          else this.#headers.addMissing();
-          break;
-        case 'body':
-          await this.#body(event.text, event.continued);
-          break;
-        case 'error':
-          this.#mimeError(event.error, event.text);
-      }
+    switch (event.kind) {
+      case 'header':
+        this.#bodyBytes = 0;
+        return this.#headers.header(event.of, untilNul(event.text));
+      case 'headers-end':
+        if (this.#headers.hops === 0) message.reject('no Received: header');
+        else this.#headers.addMissing();
+        return undefined;
+      case 'body':
+        return this.#body(event.text, event.continued);
+      case 'error':
+        this.#mimeError(event.error, event.text);
+        return undefined;
     }
   }
 
-  async #body(given: string, continued: boolean): Promise<void> {
+  #body(given: string, continued: boolean): Promise<void> | undefined {
     const message = this.#message;
     const type = continued ? RECORD.longText : RECORD.text;
     const tables = message.settings.checks.body;
@@ -176,8 +188,13 @@ export class ContentReader {
     const limit = message.settings.parameters.body_checks_size_limit;
     if (tables === undefined || !message.has(FLAG.FILTER) || seen >= limit) {
       message.put(type, given);
-      return;
+      return undefined;
     }
+    return this.#checkBody(tables, type, given);
+  }
+
+  async #checkBody(tables: TableList, type: string, given: string): Promise<void> {
+    const message = this.#message;
     const verdict = await checkLine(message, tables, { part: 'body', text: given });
     if (verdict.before !== undefined) message.put(RECORD.text, verdict.before);
     if (verdict.text !== undefined) message.put(type, verdict.text);

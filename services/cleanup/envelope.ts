@@ -57,22 +57,27 @@ export class EnvelopeReader {
     this.#message = message;
   }
 
-  /** Takes one record before the content; the last one is `M`. */
-  async envelope(type: string, data: string): Promise<void> {
+  /** Takes one record before the content; the last one is `M`. A promise is to be waited for. */
+  envelope(type: string, data: string): Promise<void> | undefined {
     const message = this.#message;
-    if (type === RECORD.flags) return this.#extraFlags(data);
-    if (type === RECORD.delay) return;
+    if (type === RECORD.flags) this.#extraFlags(data);
+    if (type === RECORD.flags || type === RECORD.delay) return undefined;
     const field = this.#parse(type, data);
-    if (field === undefined) return;
+    if (field === undefined) return undefined;
     if (!ENVELOPE_TYPES.includes(type)) {
       message.reject(`unexpected record type ${type.charCodeAt(0)} in envelope`);
-      return;
+      return undefined;
     }
-    if (!this.#inRecipients && RECIPIENT_TYPES.includes(type) && !this.#beginRecipients()) return;
-    if (type === RECORD.message) return;
-    if (await this.#recipientField(field)) return;
+    if (!this.#inRecipients && RECIPIENT_TYPES.includes(type) && !this.#beginRecipients()) {
+      return undefined;
+    }
+    if (type === RECORD.message) return undefined;
+    if (field.meaning === RECORD.recipient) return this.#recipient(field.raw);
+    if (this.#recipientField(field)) return undefined;
     if (this.#inRecipients) message.sizeFlags |= SIZE_FLAGS.mixedRecipients;
-    await this.#messageField(field);
+    if (field.meaning === RECORD.sender) return this.#sender(field.raw);
+    this.#messageField(field);
+    return undefined;
   }
 
   /** The content is over: what follows is an envelope again. */
@@ -80,25 +85,24 @@ export class EnvelopeReader {
     this.#inRecipients = false;
   }
 
-  /** Takes one record behind the content; the last one is `E`. */
-  async extracted(type: string, data: string): Promise<void> {
+  /** Takes one record behind the content; the last one is `E`. A promise is to be waited for. */
+  extracted(type: string, data: string): Promise<void> | undefined {
     const message = this.#message;
-    if (type === RECORD.flags) return this.#extraFlags(data);
-    if (type === RECORD.delay) return;
+    if (type === RECORD.flags) this.#extraFlags(data);
+    if (type === RECORD.flags || type === RECORD.delay) return undefined;
     if (!EXTRACTED_TYPES.includes(type)) {
       message.reject(`unexpected record type ${type.charCodeAt(0)} in extracted envelope`);
-      return;
+      return undefined;
     }
     const field = this.#parse(type, data);
-    if (field === undefined) return;
+    if (field === undefined) return undefined;
     if (!this.#inRecipients && EXTRACTED_RECIPIENT_TYPES.includes(type)) this.#writeFindings();
-    if (type === RECORD.end) {
-      await this.#end();
-      return;
-    }
-    if (await this.#recipientField(field)) return;
+    if (type === RECORD.end) return this.#end();
+    if (field.meaning === RECORD.recipient) return this.#recipient(field.raw);
+    if (this.#recipientField(field)) return undefined;
     if (this.#inRecipients) message.sizeFlags |= SIZE_FLAGS.mixedRecipients;
     message.put(type, data);
+    return undefined;
   }
 
   #extraFlags(data: string): void {
@@ -146,13 +150,10 @@ export class EnvelopeReader {
     return true;
   }
 
-  /** Fields of a recipient. @returns whether it was one */
-  async #recipientField({ raw, value, meaning }: Field): Promise<boolean> {
+  /** What comes in front of a recipient's own record. @returns whether it was that */
+  #recipientField({ raw, value, meaning }: Field): boolean {
     const message = this.#message;
     switch (meaning) {
-      case RECORD.recipient:
-        await this.#recipient(raw);
-        return true;
       case RECORD.done:
       case RECORD.canceled:
         this.#forget();
@@ -195,7 +196,7 @@ export class EnvelopeReader {
     message.sizeFlags |= bits << SIZE_FLAGS.notifyShift;
   }
 
-  async #recipient(address: string): Promise<void> {
+  #recipient(address: string): Promise<void> {
     const given = {
       address,
       original: this.#original,
@@ -203,7 +204,7 @@ export class EnvelopeReader {
       notify: this.#notify,
     };
     this.#forget();
-    await addRecipient(this.#message, given);
+    return addRecipient(this.#message, given);
   }
 
   #forget(): void {
@@ -212,8 +213,8 @@ export class EnvelopeReader {
     this.#notify = 0;
   }
 
-  /** Fields of the message as a whole. */
-  async #messageField(field: Field): Promise<void> {
+  /** Fields of the message as a whole; its sender is not among them. */
+  #messageField(field: Field): void {
     const message = this.#message;
     const { type, raw, value, meaning } = field;
     switch (meaning) {
@@ -228,16 +229,17 @@ export class EnvelopeReader {
         if (message.fullName !== undefined) return;
         message.fullName = raw;
         break;
-      case RECORD.sender:
-        await this.#sender(raw);
-        return;
       case RECORD.dsnEnvelopeId:
-        if (!/^[\x20-\x7e]*$/.test(value)) return message.reject('bad DSN envelope ID record');
+        if (!/^[\x20-\x7e]*$/.test(value)) {
+          message.reject('bad DSN envelope ID record');
+          return;
+        }
         message.envelopeId = value;
         break;
       case RECORD.dsnReturn:
         if (!(decimal(value) >= 1 && decimal(value) <= RETURN_MAX)) {
-          return message.reject(`bad DSN RET record <${raw.slice(0, 200)}>`);
+          message.reject(`bad DSN RET record <${raw.slice(0, 200)}>`);
+          return;
         }
         message.returnFlags = decimal(value);
         break;

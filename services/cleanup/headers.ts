@@ -9,6 +9,7 @@ import { headerNameLength, type KnownHeader, knownHeader } from '../../lib/messa
 import { makeMessageId } from '../../lib/message/message-id.ts';
 import type { HeaderClass } from '../../lib/message/mime.ts';
 import { RECORD } from '../../lib/queue/record.ts';
+import type { TableList } from '../../lib/table/table.ts';
 import { isAscii, toLogText } from './byte-string.ts';
 import { checkLine } from './checks.ts';
 import { type Message, SEND_OPTION } from './message.ts';
@@ -35,20 +36,22 @@ export class HeaderWriter {
     return this.#hops;
   }
 
-  /** Takes one header of the message or of a part of it. */
-  async header(of: HeaderClass, given: string): Promise<void> {
+  /** Takes one header of the message or of a part of it. A promise is to be waited for. */
+  header(of: HeaderClass, given: string): Promise<void> | undefined {
+    const name = lowerName(given);
+    const tables = this.#tablesFor(knownHeader(name)?.mime ? 'part' : of);
+    return tables === undefined ? this.#take(of, name, given) : this.#check(of, tables, given);
+  }
+
+  #take(of: HeaderClass, name: string, text: string): Promise<void> | undefined {
     const message = this.#message;
-    const name = given.slice(0, headerNameLength(given)).toLowerCase();
-    const text = await this.#check(knownHeader(name)?.mime ? 'part' : of, given);
-    if (text === undefined) return;
-    const actualName = text === given ? name : lowerName(text);
-    const known = knownHeader(actualName);
-    if (actualName === 'content-transfer-encoding') {
+    if (name === 'content-transfer-encoding') {
       if (EIGHT_BIT_ENCODINGS.test(textAfterColon(text)))
         message.attributes.set('encoding', '8bit');
     }
-    if (of !== 'primary') this.#write(text);
-    else await this.#own(actualName, known, text);
+    if (of === 'primary') return this.#own(name, knownHeader(name), text);
+    this.#write(text);
+    return undefined;
   }
 
   /** The message's own headers are complete: adds what is missing. */
@@ -103,30 +106,37 @@ export class HeaderWriter {
     return `${phrase(message.fullName)}<${address}>`;
   }
 
-  async #check(of: HeaderClass, text: string): Promise<string | undefined> {
+  #tablesFor(of: HeaderClass): TableList | undefined {
     const message = this.#message;
-    if (!message.has(FLAG.FILTER)) return text;
+    if (!message.has(FLAG.FILTER)) return undefined;
     const { checks } = message.settings;
-    const tables = { primary: checks.header, part: checks.part, nested: checks.nested }[of];
-    if (tables === undefined) return text;
-    const verdict = await checkLine(message, tables, { part: 'header', text });
-    if (verdict.before !== undefined) this.#write(verdict.before);
-    return verdict.text;
+    if (of === 'primary') return checks.header;
+    return of === 'part' ? checks.part : checks.nested;
   }
 
-  async #own(name: string, known: KnownHeader | undefined, text: string): Promise<void> {
+  async #check(of: HeaderClass, tables: TableList, given: string): Promise<void> {
+    const verdict = await checkLine(this.#message, tables, { part: 'header', text: given });
+    if (verdict.before !== undefined) this.#write(verdict.before);
+    const { text } = verdict;
+    if (text !== undefined) await this.#take(of, lowerName(text), text);
+  }
+
+  #own(name: string, known: KnownHeader | undefined, text: string): Promise<void> | undefined {
     const message = this.#message;
     const dropped = message.settings.dropHeaders.has(name);
     if (known === undefined) {
       if (!dropped) this.#write(text);
-      return;
+      return undefined;
     }
     this.#seen.add(name);
     if (known.resent) this.#resent = 'Resent-';
     this.#note(name, text);
-    if (dropped) return;
-    if (known.addresses === undefined || message.headerContext === undefined) this.#write(text);
-    else this.#write(await this.#rewrite(known.addresses, text));
+    if (dropped) return undefined;
+    if (known.addresses !== undefined && message.headerContext !== undefined) {
+      return this.#rewrite(known.addresses, text).then((rewritten) => this.#write(rewritten));
+    }
+    this.#write(text);
+    return undefined;
   }
 
   /** Some headers tell the log, or us, something. */

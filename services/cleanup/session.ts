@@ -11,7 +11,7 @@ import { IpcError } from '../../lib/ipc/error.ts';
 import { int } from '../../lib/ipc/fields.ts';
 import { keepingReply } from '../../lib/ipc/keep.ts';
 import { PROTOCOLS } from '../../lib/ipc/protocols.ts';
-import { isErrno } from '../../lib/os/error.ts';
+import { errorText, isErrno } from '../../lib/os/error.ts';
 import { createQueueFile, type NewQueueFile } from '../../lib/queue/new-file.ts';
 import { RECORD, RecordError } from '../../lib/queue/record.ts';
 import { RecordParser } from '../../lib/queue/record-parser.ts';
@@ -31,7 +31,7 @@ export interface SessionOptions extends Surroundings {
 }
 
 const FLAGS = { flags: int };
-/** The disk may be full for a while: Postfix, too, waits before it tries again to make a file. */
+/** Too many files are open for a while: Postfix, too, waits before it tries again. */
 const CREATE_RETRY_MS = 10_000;
 /** Larger records than this are no mail: a header line is cut into pieces by whoever sends it. */
 const RECORD_BYTES_MAX = 1024 * 1024;
@@ -88,8 +88,10 @@ async function openFile({ settings, flow, log }: SessionOptions): Promise<NewQue
       removeStaleLogs(file.id, hashing);
       return file;
     } catch (error) {
-      if (!isErrno(error, 'ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE')) throw error;
-      log.warn(`create queue file in incoming: ${(error as Error).message}`);
+      const text = `create queue file in incoming: ${errorText(error)}`;
+      // The client is told to come back, rather than to wait for space.
+      if (!isErrno(error, 'EMFILE', 'ENFILE')) throw new Error(text, { cause: error });
+      log.warn(text);
       await sleep(CREATE_RETRY_MS);
     }
   }
@@ -143,50 +145,68 @@ class MessageReader {
         // Something is wrong: the client is told when it has said everything.
         this.#ended = type === RECORD.end;
       } else {
-        await this.#record(type, data);
+        const pending = this.#record(type, data);
+        // Most records need nobody: to wait for each would cost more than to handle it.
+        if (pending !== undefined) await pending;
       }
     }
     return true;
   }
 
-  async #record(type: string, data: string): Promise<void> {
+  #record(type: string, data: string): Promise<void> | undefined {
     const message = this.#message;
     if (type === RECORD.pointer || type === RECORD.padding) {
       message.warn(`record type ${type.charCodeAt(0)} not allowed - discarding this message`);
       message.fail(STATUS.BAD);
-      return;
+      return undefined;
     }
+    const pending = this.#dispatch(type, data);
+    if (type === RECORD.end) this.#ended = true;
+    return pending === undefined ? undefined : this.#settle(pending);
+  }
+
+  /** Another service may fail us: then the message is not taken now. */
+  async #settle(pending: Promise<void>): Promise<void> {
+    const message = this.#message;
     try {
-      await this.#dispatch(type, data);
+      await pending;
     } catch (error) {
       if (!(error instanceof IpcError)) throw error;
       message.warn(error.message);
       message.fail(STATUS.WRITE);
     }
-    if (type === RECORD.end) this.#ended = true;
   }
 
-  async #dispatch(type: string, data: string): Promise<void> {
+  #dispatch(type: string, data: string): Promise<void> | undefined {
     const message = this.#message;
     switch (this.#stage) {
-      case 'envelope':
-        await this.#envelope.envelope(type, data);
-        if (type !== RECORD.message || !message.writes) return;
-        message.put(RECORD.message);
-        message.contentOffset = message.output.offset;
-        this.#stage = 'content';
-        return;
+      case 'envelope': {
+        const pending = this.#envelope.envelope(type, data);
+        if (type === RECORD.message && message.writes) this.#beginContent();
+        return pending;
+      }
       case 'content':
         if (type !== RECORD.extracted) return this.#content.record(type, data);
-        await this.#content.end();
-        message.extractedOffset = message.output.offset;
-        message.put(RECORD.extracted);
-        this.#envelope.beginExtracted();
-        this.#stage = 'extracted';
-        return;
+        return this.#endContent();
       case 'extracted':
         return this.#envelope.extracted(type, data);
     }
+  }
+
+  #beginContent(): void {
+    const message = this.#message;
+    message.put(RECORD.message);
+    message.contentOffset = message.output.offset;
+    this.#stage = 'content';
+  }
+
+  async #endContent(): Promise<void> {
+    const message = this.#message;
+    await this.#content.end();
+    message.extractedOffset = message.output.offset;
+    message.put(RECORD.extracted);
+    this.#envelope.beginExtracted();
+    this.#stage = 'extracted';
   }
 
   /** @returns false when what follows is no record stream */

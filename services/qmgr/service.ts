@@ -48,6 +48,8 @@ export const qmgr: TriggerService<QmgrParameter, Manager> = {
   requires: 'solitary',
   idleLimit: false,
   useLimit: false,
+  // They only remove files, which wait for the same journal: more would wake each other up.
+  ioThreads: 1,
   watchdogSeconds: 1000,
 
   open: openManager,

@@ -1,6 +1,7 @@
 /**
  * Restriction lists: read once at start, evaluated for each client. The evaluation is pure but for
- * what it asks of `Knowledge`; it returns the decision and how it was reached.
+ * what it asks of `Knowledge`; it returns the decision and how it was reached. It only waits when a
+ * restriction has to.
  */
 import type { Origin } from '../../lib/config/source.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
@@ -19,8 +20,7 @@ interface Rule {
   readonly name: string;
   /** `warn_if_reject` stands before it: it is only logged. */
   readonly warnOnly: boolean;
-  /** Absent: this project does not have it, and the client hears of a configuration error. */
-  readonly restriction: Restriction | undefined;
+  readonly restriction: Restriction;
 }
 
 /** One parameter's restrictions. */
@@ -30,10 +30,15 @@ export interface RestrictionList {
   readonly rules: readonly Rule[];
 }
 
-/** Postfix's answer to what the administrator got wrong; the log says what. */
-const CONFIGURATION_ERROR = refusal(451, '4.3.5', 'Server configuration error');
 /** These are followed by a word of their own. */
 const TAKES_ARGUMENT = /^(?:check_\w+|reject_r(?:bl|hsbl)\w*|permit_(?:dnswl|rhswl)_client|sleep)$/;
+
+/** What the project does not have: the client hears of a configuration error, the log says which. */
+const notBuilt: Restriction = () => ({
+  kind: 'reject',
+  reply: refusal(451, '4.3.5', 'Server configuration error'),
+  isTrouble: true,
+});
 
 /**
  * Reads one list. What is not built is said once, here, by name.
@@ -67,7 +72,7 @@ export function parseRestrictions(
         `${where}: restriction "${name}" is not built in Posthaste: clients who meet it get 451 4.3.5`,
       );
     }
-    rules.push({ name, warnOnly, restriction });
+    rules.push({ name, warnOnly, restriction: restriction ?? notBuilt });
     warnOnly = false;
   }
   return { parameter, stage, rules };
@@ -98,61 +103,127 @@ export type SessionFacts = Omit<Facts, 'stage' | 'subject'>;
  *
  * @param deferred a reason from an earlier stage to refuse what is permitted here
  */
-export async function decide(
+export function decide(
   lists: readonly RestrictionList[],
   facts: SessionFacts,
   knowledge: Knowledge,
   deferred?: string,
-): Promise<Decision> {
-  const trail: Step[] = [];
-  const warnings: string[] = [];
-  let deferIfPermit = deferred;
-  let deferIfReject: string | undefined;
-  for (const { parameter, stage, rules } of lists) {
-    // Nobody said HELO, or MAIL: there is nothing to look at.
-    if (stage === 'helo' && facts.helo === undefined) continue;
-    const subject = subjectOf(stage, facts);
-    for (const { name, warnOnly, restriction } of rules) {
-      const verdict: Verdict =
-        restriction === undefined
-          ? { kind: 'reject', reply: CONFIGURATION_ERROR }
-          : await restriction({ ...facts, stage, subject }, knowledge);
-      trail.push({ parameter, restriction: name, verdict: verdict.kind, because: verdict.because });
-      if (!('reply' in verdict)) {
-        if (verdict.kind === 'permit') break;
-        continue;
-      }
-      if (warnOnly && verdict.reply !== CONFIGURATION_ERROR) {
-        warnings.push(verdict.reply);
-      } else if (verdict.kind === 'defer-if-permit') {
-        deferIfPermit ??= verdict.reply;
-      } else if (verdict.kind === 'defer-if-reject') {
-        deferIfReject ??= verdict.reply;
-      } else {
-        const isFinal = verdict.reply.startsWith('5');
-        const reply = (isFinal ? deferIfReject : undefined) ?? verdict.reply;
-        return { refusal: reply, warnings, deferIfPermit, trail };
-      }
-    }
-  }
-  return { refusal: undefined, warnings, deferIfPermit, trail };
+): Decision | Promise<Decision> {
+  return new Evaluation(lists, facts, knowledge, deferred).proceed();
 }
 
-function subjectOf(stage: Stage, facts: SessionFacts): string {
+class Evaluation {
+  readonly #lists: readonly RestrictionList[];
+  readonly #sessionFacts: SessionFacts;
+  readonly #knowledge: Knowledge;
+  readonly #trail: Step[] = [];
+  readonly #warnings: string[] = [];
+  #deferIfPermit: string | undefined;
+  #deferIfReject: string | undefined;
+  /** Where we are: the list, the rule in it, and what the list looks at. */
+  #list = -1;
+  #rules: readonly Rule[] = [];
+  #rule = 0;
+  #facts: Facts | undefined;
+
+  constructor(
+    lists: readonly RestrictionList[],
+    facts: SessionFacts,
+    knowledge: Knowledge,
+    deferred: string | undefined,
+  ) {
+    this.#lists = lists;
+    this.#sessionFacts = facts;
+    this.#knowledge = knowledge;
+    this.#deferIfPermit = deferred;
+  }
+
+  /** Goes on until something refuses, nothing is left, or a restriction makes us wait. */
+  proceed(): Decision | Promise<Decision> {
+    for (;;) {
+      const rule = this.#rules[this.#rule];
+      if (rule === undefined) {
+        if (!this.#nextList()) return this.#decision(undefined);
+        continue;
+      }
+      this.#rule += 1;
+      const verdict = rule.restriction(this.#facts as Facts, this.#knowledge);
+      if (verdict instanceof Promise) {
+        return verdict.then((known) => this.#judge(rule, known) ?? this.proceed());
+      }
+      const decision = this.#judge(rule, verdict);
+      if (decision !== undefined) return decision;
+    }
+  }
+
+  #nextList(): boolean {
+    this.#list += 1;
+    const list = this.#lists[this.#list];
+    if (list === undefined) return false;
+    const { stage, rules } = list;
+    this.#rule = 0;
+    const subject = subjectOf(stage, this.#sessionFacts);
+    // Nobody said HELO, or MAIL: there is nothing to look at.
+    this.#rules = subject === undefined ? [] : rules;
+    if (this.#rules.length > 0) {
+      this.#facts = { ...this.#sessionFacts, stage, subject: subject ?? '' };
+    }
+    return true;
+  }
+
+  /** @returns the decision, if this verdict is the last word */
+  #judge({ name, warnOnly }: Rule, verdict: Verdict): Decision | undefined {
+    const parameter = this.#lists[this.#list]?.parameter ?? '';
+    this.#trail.push({
+      parameter,
+      restriction: name,
+      verdict: verdict.kind,
+      because: verdict.because,
+    });
+    if (!('reply' in verdict)) {
+      if (verdict.kind === 'permit') this.#rules = [];
+      return undefined;
+    }
+    const { kind, reply, isTrouble } = verdict;
+    if (warnOnly && isTrouble !== true) {
+      this.#warnings.push(reply);
+    } else if (kind === 'defer-if-permit') {
+      this.#deferIfPermit ??= reply;
+    } else if (kind === 'defer-if-reject') {
+      this.#deferIfReject ??= reply;
+    } else {
+      const isFinal = reply.startsWith('5');
+      return this.#decision((isFinal ? this.#deferIfReject : undefined) ?? reply);
+    }
+    return undefined;
+  }
+
+  #decision(refusal: string | undefined): Decision {
+    return {
+      refusal,
+      warnings: this.#warnings,
+      deferIfPermit: this.#deferIfPermit,
+      trail: this.#trail,
+    };
+  }
+}
+
+/** What a list speaks of; `undefined` when the client has not said it. */
+function subjectOf(stage: Stage, facts: SessionFacts): string | undefined {
   switch (stage) {
     case 'client':
       return facts.clientLabel;
     case 'helo':
-      return facts.helo ?? '';
+      return facts.helo;
     case 'sender':
-      return facts.sender ?? '';
+      return facts.sender;
     case 'recipient':
-      return facts.recipient ?? '';
+      return facts.recipient;
     case 'data':
       return 'DATA';
     case 'end-of-data':
       return 'END-OF-MESSAGE';
     case 'etrn':
-      return '';
+      return facts.etrnDomain;
   }
 }

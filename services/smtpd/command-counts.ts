@@ -26,11 +26,17 @@ export type CountedCommand = (typeof ORDER)[number];
 export class CommandCounts {
   readonly #counts = new Map<string, { ok: number; total: number }>();
 
-  add(command: CountedCommand, ok: boolean): void {
-    const count = this.#counts.get(command) ?? { ok: 0, total: 0 };
-    count.total += 1;
-    if (ok) count.ok += 1;
-    this.#counts.set(command, count);
+  /** A command has come. */
+  start(command: CountedCommand): void {
+    const count = this.#counts.get(command);
+    if (count === undefined) this.#counts.set(command, { ok: 0, total: 1 });
+    else count.total += 1;
+  }
+
+  /** It went well. */
+  succeed(command: CountedCommand): void {
+    const count = this.#counts.get(command);
+    if (count !== undefined) count.ok += 1;
   }
 
   /** Those that were used, in the order of the log line. */

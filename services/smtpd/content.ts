@@ -5,7 +5,7 @@ import { now } from '../../lib/clock/clock.ts';
 import { ContentReader } from './content-reader.ts';
 import { formatContentEnd, formatContentStart } from './envelope.ts';
 import { formatReceived } from './received.ts';
-import type { Answer, Session } from './session.ts';
+import type { Answer, ContentSink, Session } from './session.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Tells cleanup that content follows, with our Received header before it. */
@@ -13,7 +13,7 @@ export async function openContent(
   session: Session,
   transaction: Transaction,
   message: CleanupMessage,
-): Promise<ContentReader> {
+): Promise<ContentSink> {
   const { smtpd, client, helo } = session;
   const { parameters } = smtpd;
   const utf8 = transaction.smtputf8 ? 'UTF8' : '';
@@ -30,15 +30,20 @@ export async function openContent(
     time: now(),
   });
   await message.write(formatContentStart(headers));
-  return new ContentReader({
-    newlines: session.newlineRule,
+  const reader = new ContentReader({
+    newlines: client.newlines,
     lineBytesMax: parameters.line_length_limit,
     sizeMax: parameters.message_size_limit,
   });
+  return {
+    reader,
+    write: (records) => message.write(records),
+    finish: () => finishContent(session, transaction, message, reader),
+  };
 }
 
 /** The lone dot has come: what cleanup says decides the reply. The transaction is over. */
-export async function finishContent(
+async function finishContent(
   session: Session,
   transaction: Transaction,
   message: CleanupMessage,
@@ -47,11 +52,8 @@ export async function finishContent(
   session.stage = 'END-OF-MESSAGE';
   const { smtpd } = session;
   try {
-    const refusal = await refuseContent(session, reader);
-    if (refusal !== undefined) {
-      session.logRule('reject', refusal.logged, onlyOf(transaction));
-      return { reply: refusal.reply };
-    }
+    const refusal = refuseContent(session, reader) ?? (await session.refusal('endOfData'));
+    if (refusal !== undefined) return { reply: refusal };
     await message.write(formatContentEnd());
     const { status, reason } = await message.finish();
     // From here on there is nothing to take back.
@@ -66,26 +68,20 @@ export async function finishContent(
   }
 }
 
-async function refuseContent(
-  session: Session,
-  reader: ContentReader,
-): Promise<{ reply: string; logged: string } | undefined> {
-  const { smtpd } = session;
-  const { parameters } = smtpd;
+/** What the content itself makes us refuse; logged. */
+function refuseContent(session: Session, reader: ContentReader): string | undefined {
+  const { smtpd, transaction } = session;
+  const { myhostname, smtpd_forbid_bare_newline_reject_code: code } = smtpd.parameters;
   if (reader.hasBareLineFeed) {
-    const code = parameters.smtpd_forbid_bare_newline_reject_code;
-    const reply = `${code} 5.5.2 ${parameters.myhostname} Error: bare <LF> received`;
-    return { reply, logged: 'bare <LF> received' };
+    session.logRule('reject', 'bare <LF> received', session.onlyRecipient);
+    return `${code} 5.5.2 ${myhostname} Error: bare <LF> received`;
   }
   if (reader.isTooBig) {
-    const id = session.transaction?.message?.queueId;
-    smtpd.log.warn({ kind: 'text', queueId: id, text: 'queue file size limit exceeded' });
-    const reply = '552 5.3.4 Error: message file too big';
-    return { reply, logged: reply };
+    const queueId = transaction?.message?.queueId;
+    smtpd.log.warn({ kind: 'text', queueId, text: 'queue file size limit exceeded' });
+    return '552 5.3.4 Error: message file too big';
   }
-  const { refusal, warnings } = await smtpd.decide(smtpd.lists.endOfData, session);
-  for (const warning of warnings) session.logRule('reject_warning', warning);
-  return refusal === undefined ? undefined : { reply: refusal, logged: refusal };
+  return undefined;
 }
 
 /** The replies that Postfix gives for cleanup's troubles, the gravest first. ipc.md 3.1. */
@@ -111,11 +107,6 @@ export function replyFor(status: number, reason: string): string {
   return /^[245]\.\d{1,3}\.\d{1,3} /.test(reason)
     ? `${code} ${reason}`
     : `${code} ${dsn} ${reason}`;
-}
-
-/** With several recipients, a refusal of the whole message names none. */
-function onlyOf({ recipients }: Transaction): string | undefined {
-  return recipients.length === 1 ? recipients[0] : undefined;
 }
 
 /** What went wrong, for the log. */

@@ -13,8 +13,7 @@ export interface EnvelopeFacts {
   readonly helo: string | undefined;
   readonly protocol: string;
   readonly contentFilter: string;
-  /** Addresses without a domain, and headers, are completed with ours. */
-  readonly isLocalRewrite: boolean;
+  readonly default_verp_delimiters: string;
 }
 
 /** One recipient's DSN wishes. RFC 3461. */
@@ -39,7 +38,7 @@ export function formatEnvelope(facts: EnvelopeFacts): Buffer {
   writer.record(RECORD.time, formatTime(transaction.arrival));
   if (facts.contentFilter !== '') writer.record(RECORD.filter, facts.contentFilter);
   attribute('log_ident', queueId);
-  attribute('rewrite_context', facts.isLocalRewrite ? 'local' : 'remote');
+  attribute('rewrite_context', client.isLocalRewrite ? 'local' : 'remote');
   optional('sasl_sender', transaction.saslSender);
   optional('envelope_id', transaction.envelopeId);
   if (transaction.retFlags !== 0) attribute('ret_flags', transaction.retFlags);
@@ -60,6 +59,9 @@ export function formatEnvelope(facts: EnvelopeFacts): Buffer {
   optional('helo_name', helo);
   attribute('protocol_name', protocol);
   attribute('client_address_type', client.address.includes(':') ? FAMILY.v6 : FAMILY.v4);
+  if (transaction.verp !== undefined) {
+    writer.record(RECORD.verp, transaction.verp || facts.default_verp_delimiters);
+  }
   return writer.take();
 }
 

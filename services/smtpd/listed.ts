@@ -7,15 +7,17 @@ import { RESOLVE, type Resolution } from '../../lib/clients/rewrite.ts';
 import { addressKeys, search } from '../../lib/table/address-search.ts';
 import { TableError } from '../../lib/table/table.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
-import { DUNNO, refusal, type Verdict } from './verdict.ts';
+import { DUNNO, lookupFailure, refusal, type Verdict } from './verdict.ts';
 
-/** The tables that say who exists, one list for each address class. */
+/** The tables that say who exists; a list without tables knows everybody. */
 export interface Listings {
   readonly local: TableList;
   readonly relay: TableList;
   readonly virtualMailbox: TableList;
-  /** Whoever is found here exists, whatever the class. */
+  /** Whoever is found here exists, whatever the class. None of these lists is empty. */
   readonly rewritten: readonly TableList[];
+  /** The same for senders only. */
+  readonly rewrittenSenders: readonly TableList[];
 }
 
 /** What else the answer depends on. */
@@ -29,109 +31,131 @@ export interface ListedRules {
   readonly recipient_delimiter: string;
 }
 
-/** Looks an address up among those of its class. */
-export async function checkListed(
-  stage: 'sender' | 'recipient',
+/** Of whom there is a list, and what is said of those who are not on it. */
+interface AddressClass {
+  readonly code: number;
+  /** `local recipient`: the table, in replies. */
+  readonly name: string;
+  /** Absent: nobody but those who are rewritten. */
+  readonly tables?: TableList;
+}
+
+export type Party = 'sender' | 'recipient';
+
+/** Looks an address up among those of its class. It waits only when there is a table to ask. */
+export function checkListed(
+  party: Party,
   address: string,
-  resolution: Resolution,
+  route: Resolution,
+  listings: Listings,
+  rules: ListedRules,
+): Verdict | Promise<Verdict> {
+  if ((route.flags & RESOLVE.FAIL) !== 0) return lookupFailure(address, 'a table has no answer');
+  const { transport } = route;
+  const fails = transport === 'error' || transport === 'retry';
+  const own = fails ? undefined : classOf(route, listings, rules);
+  if (!fails && own === undefined) return DUNNO;
+  return findListed(party, address, route, own, listings, rules);
+}
+
+async function findListed(
+  party: Party,
+  address: string,
+  route: Resolution,
+  own: AddressClass | undefined,
   listings: Listings,
   rules: ListedRules,
 ): Promise<Verdict> {
+  const { recipient } = route;
+  const rewritten = party === 'sender' ? listings.rewrittenSenders : [];
   try {
-    const unknown = await unknownIn(resolution, listings, rules);
-    return unknown === undefined ? DUNNO : reject(stage, address, unknown, rules);
+    for (const tables of [...listings.rewritten, ...rewritten]) {
+      if (await isFound(tables, recipient, rules.recipient_delimiter)) return DUNNO;
+    }
+    if (own === undefined) return undeliverable(party, address, route);
+    const known =
+      own.tables !== undefined && (await isFound(own.tables, recipient, rules.recipient_delimiter));
+    return known ? DUNNO : unknown(party, address, own, rules);
   } catch (error) {
     if (!(error instanceof TableError)) throw error;
-    const reply = refusal(451, '4.3.0', `<${address}>: Temporary lookup failure`);
-    return { kind: 'reject', reply, because: error.message };
+    return lookupFailure(address, error.message);
   }
 }
 
-/** What is wrong with an address: its code, its status, and the reason. */
-interface Unknown {
-  readonly code: number;
-  readonly status: string;
-  readonly table?: string;
-  readonly text?: string;
-}
-
-async function unknownIn(
-  { flags, transport, nexthop, recipient }: Resolution,
+function classOf(
+  { flags, recipient }: Resolution,
   listings: Listings,
   rules: ListedRules,
-): Promise<Unknown | undefined> {
-  if ((flags & RESOLVE.FAIL) !== 0) throw new TableError(`${recipient}: could not be resolved`);
-  const isNamed = (tables: TableList) => isFound(tables, recipient, rules.recipient_delimiter);
-  for (const tables of listings.rewritten) if (await isNamed(tables)) return undefined;
-  if (transport === 'error' || transport === 'retry') return failing(transport, nexthop);
+): AddressClass | undefined {
+  const { local, relay, virtualMailbox } = listings;
   if ((flags & RESOLVE.LOCAL) !== 0) {
-    const always = ['postmaster', 'mailer-daemon', rules.double_bounce_sender.toLowerCase()];
-    if (always.includes(splitAddress(recipient).local.toLowerCase())) return undefined;
-    if (listings.local.tables.length === 0 || (await isNamed(listings.local))) return undefined;
-    return {
-      code: rules.unknown_local_recipient_reject_code,
-      status: '5.1.1',
-      table: 'local recipient',
-    };
+    const code = rules.unknown_local_recipient_reject_code;
+    if (local.tables.length === 0 || isAlwaysThere(recipient, rules)) return undefined;
+    return { code, name: 'local recipient', tables: local };
   }
   if ((flags & RESOLVE.RELAY) !== 0) {
-    if (listings.relay.tables.length === 0 || (await isNamed(listings.relay))) return undefined;
-    return {
-      code: rules.unknown_relay_recipient_reject_code,
-      status: '5.1.1',
-      table: 'relay recipient',
-    };
-  }
-  if ((flags & RESOLVE.ALIAS) !== 0) {
-    return {
-      code: rules.unknown_virtual_alias_reject_code,
-      status: '5.1.1',
-      table: 'virtual alias',
-    };
+    const code = rules.unknown_relay_recipient_reject_code;
+    return relay.tables.length === 0 ? undefined : { code, name: 'relay recipient', tables: relay };
   }
   if ((flags & RESOLVE.VIRTUAL) !== 0) {
-    const { virtualMailbox } = listings;
-    if (virtualMailbox.tables.length === 0 || (await isNamed(virtualMailbox))) return undefined;
-    return {
-      code: rules.unknown_virtual_mailbox_reject_code,
-      status: '5.1.1',
-      table: 'virtual mailbox',
-    };
+    const code = rules.unknown_virtual_mailbox_reject_code;
+    const tables = virtualMailbox;
+    return tables.tables.length === 0 ? undefined : { code, name: 'virtual mailbox', tables };
+  }
+  if ((flags & RESOLVE.ALIAS) !== 0) {
+    return { code: rules.unknown_virtual_alias_reject_code, name: 'virtual alias' };
   }
   return undefined;
 }
 
-/** A transport that only gives a reason: `error:5.2.1 mailbox disabled`. */
-function failing(transport: 'error' | 'retry', nexthop: string): Unknown {
-  const [code, fallback] = transport === 'error' ? [550, '5.1.1'] : [450, '4.1.1'];
-  const coded = /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/.exec(nexthop);
+/** The mail system's own addresses. */
+function isAlwaysThere(address: string, { double_bounce_sender }: ListedRules): boolean {
+  const local = splitAddress(address).local.toLowerCase();
+  return (
+    local === 'postmaster' ||
+    local === 'mailer-daemon' ||
+    local === double_bounce_sender.toLowerCase()
+  );
+}
+
+const REJECTED: Readonly<Record<Party, string>> = {
+  sender: 'Sender address rejected',
+  recipient: 'Recipient address rejected',
+};
+
+function unknown(
+  party: Party,
+  address: string,
+  { code, name }: AddressClass,
+  { show_user_unknown_table_name: showsTable }: ListedRules,
+): Verdict {
+  const why = showsTable ? `User unknown in ${name} table` : 'User unknown';
   return {
-    code: Number(code),
-    status: coded?.[1] ?? String(fallback),
-    text: coded?.[2] ?? nexthop,
+    kind: 'reject',
+    reply: refusal(code, statusOf(party, '5.1.1'), `<${address}>: ${REJECTED[party]}: ${why}`),
+    because: `${address} is not in any ${name} table`,
   };
 }
 
-function reject(
-  stage: 'sender' | 'recipient',
-  address: string,
-  { code, status, table, text }: Unknown,
-  rules: ListedRules,
-): Verdict {
-  const what = stage === 'sender' ? 'Sender address' : 'Recipient address';
-  const shown = rules.show_user_unknown_table_name && table !== undefined;
-  const why = text ?? (shown ? `User unknown in ${table} table` : 'User unknown');
-  // RFC 3463: a bad sender has a status of its own.
-  const own = stage === 'sender' && status === '5.1.1' ? '5.1.0' : status;
+/** A transport that only gives a reason: `error:5.2.1 mailbox disabled`. */
+function undeliverable(party: Party, address: string, { transport, nexthop }: Resolution): Verdict {
+  const [code, fallback] = transport === 'error' ? [550, '5.1.1'] : [450, '4.1.1'];
+  const coded = /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/.exec(nexthop);
+  const status = statusOf(party, coded?.[1] ?? String(fallback));
+  const why = coded?.[2] ?? nexthop;
   return {
     kind: 'reject',
-    reply: refusal(code, own, `<${address}>: ${what} rejected: ${why}`),
-    because: table === undefined ? why : `${address} is not in any ${table} table`,
+    reply: refusal(Number(code), status, `<${address}>: ${REJECTED[party]}: ${why}`),
+    because: `${transport}:${nexthop}`,
   };
+}
+
+/** RFC 3463: what is wrong with a recipient's address is not what is wrong with a sender's. */
+function statusOf(party: Party, status: string): string {
+  return party === 'sender' && status.endsWith('.1.1') ? `${status.charAt(0)}.1.0` : status;
 }
 
 async function isFound(tables: TableList, address: string, delimiters: string): Promise<boolean> {
-  if (tables.tables.length === 0) return false;
   const keys = addressKeys(address, { delimiters, bareUser: 'always', atDomain: true });
   return (await search(tables, keys)) !== undefined;
 }

@@ -4,8 +4,10 @@
  *
  * What Postfix knows and this table does not is refused by name when the list is read.
  */
+import { isIP } from 'node:net';
 import { RESOLVE, type Resolution } from '../../lib/clients/rewrite.ts';
-import { DUNNO, PERMIT, refusal, type Verdict } from './verdict.ts';
+import { isFullHost, isHost, isLiteral } from './hostname.ts';
+import { DUNNO, lookupFailure, PERMIT, refusal, type Verdict } from './verdict.ts';
 
 /** Where a list is looked at decides what it speaks of. */
 export type Stage = 'client' | 'helo' | 'sender' | 'recipient' | 'data' | 'end-of-data' | 'etrn';
@@ -17,23 +19,31 @@ export interface Facts {
   readonly subject: string;
   readonly clientAddress: string;
   readonly clientLabel: string;
+  /** The pattern of `mynetworks` that the client matches; `failed` when a table does not answer. */
+  readonly clientNetwork: string | undefined | { readonly failed: string };
   readonly helo: string | undefined;
   readonly sender: string | undefined;
+  readonly senderRoute: Resolution | undefined;
   readonly recipient: string | undefined;
+  readonly recipientRoute: Resolution | undefined;
   readonly recipientCount: number;
+  readonly etrnDomain: string | undefined;
   /** The client sent more before it had our reply, where it may not. */
   readonly pipelined: boolean;
 }
 
-/** What restrictions may ask. Every answer may take a while. */
+/** What restrictions may ask. */
 export interface Knowledge {
-  /** The pattern of `mynetworks` that the address matches. */
-  matchMynetworks(address: string): Promise<string | undefined>;
   isOwnAddress(address: string): boolean;
-  resolve(sender: string, recipient: string): Promise<Resolution>;
   /** A refusal when the address is in one of our domains, and nobody there has it. */
-  checkListed(stage: 'sender' | 'recipient', address: string): Promise<Verdict>;
+  checkListed(
+    stage: 'sender' | 'recipient',
+    address: string,
+    route: Resolution,
+  ): Verdict | Promise<Verdict>;
   readonly codes: ReplyCodes;
+  /** `allow_untrusted_routing`: addresses that carry their own route are taken for what they say. */
+  readonly allowsRouting: boolean;
 }
 
 /** The `*_code` parameters. */
@@ -89,11 +99,11 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
           reply: refusal(503, '5.5.0', rejected(facts, 'Improper use of SMTP command pipelining')),
         }
       : DUNNO,
-  permit_mynetworks: async ({ clientAddress }, { matchMynetworks }) => {
-    const pattern = await matchMynetworks(clientAddress);
-    return pattern === undefined
+  permit_mynetworks: ({ clientAddress, clientLabel, clientNetwork: network }) => {
+    if (typeof network === 'object') return lookupFailure(clientLabel, network.failed);
+    return network === undefined
       ? DUNNO
-      : { kind: 'permit', because: `${clientAddress} matches ${pattern} in mynetworks` };
+      : { kind: 'permit', because: `${clientAddress} matches ${network} in mynetworks` };
   },
   permit_inet_interfaces: ({ clientAddress }, { isOwnAddress }) =>
     isOwnAddress(clientAddress) ? PERMIT : DUNNO,
@@ -101,16 +111,18 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   permit_sasl_authenticated: () => DUNNO,
   permit_tls_clientcerts: () => DUNNO,
   permit_tls_all_clientcerts: () => DUNNO,
-  permit_auth_destination: async (facts, knowledge) =>
-    (await destinationOf(facts, knowledge)) === 'ours' ? PERMIT : DUNNO,
+  permit_auth_destination: (facts, knowledge) =>
+    destinationOf(facts, knowledge) === 'ours' ? PERMIT : DUNNO,
   reject_unauth_destination: (facts, knowledge) =>
     refuseForeign(facts, knowledge, knowledge.codes.relay_domains_reject_code),
   defer_unauth_destination: (facts, knowledge) =>
     refuseForeign(facts, knowledge, knowledge.codes.relay_domains_reject_code - 100),
-  reject_unlisted_recipient: ({ recipient }, { checkListed }) =>
-    recipient === undefined ? DUNNO : checkListed('recipient', recipient),
-  reject_unlisted_sender: ({ sender }, { checkListed }) =>
-    sender === undefined || sender === '' ? DUNNO : checkListed('sender', sender),
+  reject_unlisted_recipient: ({ recipient, recipientRoute: route }, { checkListed }) =>
+    recipient === undefined || route === undefined
+      ? DUNNO
+      : checkListed('recipient', recipient, route),
+  reject_unlisted_sender: ({ sender, senderRoute: route }, { checkListed }) =>
+    sender === undefined || route === undefined ? DUNNO : checkListed('sender', sender, route),
   reject_non_fqdn_sender: (facts, { codes }) =>
     requireFullAddress({ ...facts, stage: 'sender', subject: facts.sender ?? '' }, codes),
   reject_non_fqdn_recipient: (facts, { codes }) =>
@@ -146,21 +158,22 @@ export const RELAY_BARRIERS: ReadonlySet<string> = new Set([
  * Whether mail for this recipient is our business. An address that carries its own route
  * (`user%elsewhere@ours`) is nobody's: through it a stranger could relay.
  */
-async function destinationOf(
-  { sender, recipient }: Facts,
-  { resolve }: Knowledge,
-): Promise<'ours' | 'foreign' | 'unknown'> {
-  if (recipient === undefined || !recipient.includes('@')) return 'ours';
-  const { flags } = await resolve(sender ?? '', recipient);
+function destinationOf(
+  { recipientRoute: route }: Facts,
+  { allowsRouting }: Knowledge,
+): 'ours' | 'foreign' | 'unknown' {
+  if (route === undefined) return 'ours';
+  const { flags, recipient } = route;
   if ((flags & RESOLVE.FAIL) !== 0) return 'unknown';
-  if ((flags & RESOLVE.ROUTED) !== 0) return 'foreign';
+  if (!recipient.includes('@')) return 'ours';
+  if ((flags & RESOLVE.ROUTED) !== 0 && !allowsRouting) return 'foreign';
   const ours = RESOLVE.LOCAL | RESOLVE.ALIAS | RESOLVE.VIRTUAL | RESOLVE.RELAY;
   return (flags & ours) !== 0 ? 'ours' : 'foreign';
 }
 
-async function refuseForeign(facts: Facts, knowledge: Knowledge, code: number): Promise<Verdict> {
-  const { recipient } = facts;
-  switch (await destinationOf(facts, knowledge)) {
+function refuseForeign(facts: Facts, knowledge: Knowledge, code: number): Verdict {
+  const recipient = facts.recipient ?? '';
+  switch (destinationOf(facts, knowledge)) {
     case 'ours':
       return DUNNO;
     case 'foreign':
@@ -170,56 +183,43 @@ async function refuseForeign(facts: Facts, knowledge: Knowledge, code: number): 
         because: `${recipient} is in none of our domains`,
       };
     case 'unknown':
-      return {
-        kind: 'reject',
-        reply: refusal(451, '4.3.0', `<${recipient}>: Temporary lookup failure`),
-        because: 'a table could not be asked',
-      };
+      return lookupFailure(recipient, 'a table could not be asked');
   }
 }
 
 function requireFullAddress(facts: Facts, codes: ReplyCodes): Verdict {
   const address = facts.subject;
   if (address === '') return DUNNO;
-  const domain = address.slice(address.lastIndexOf('@') + 1);
-  if (address.includes('@') && (isLiteral(domain) || isFullName(domain))) return DUNNO;
   if (facts.stage === 'recipient' && /^postmaster$/i.test(address)) return DUNNO;
-  const reply = refusal(
-    codes.non_fqdn_reject_code,
-    '5.5.2',
-    rejected(facts, 'need fully-qualified address'),
-  );
-  return { kind: 'reject', reply };
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  if (address.includes('@') && (domain.startsWith('[') || isFullHost(domain))) return DUNNO;
+  return {
+    kind: 'reject',
+    reply: refusal(
+      codes.non_fqdn_reject_code,
+      '5.5.2',
+      rejected(facts, 'need fully-qualified address'),
+    ),
+  };
 }
 
 function requireFullHelo(facts: Facts, codes: ReplyCodes): Verdict {
-  if (facts.helo === undefined || isLiteral(facts.helo) || isFullName(facts.helo)) return DUNNO;
-  const reply = refusal(
-    codes.non_fqdn_reject_code,
-    '5.5.2',
-    rejected(facts, 'need fully-qualified hostname'),
-  );
-  return { kind: 'reject', reply };
+  const { helo } = facts;
+  if (helo === undefined || isLiteral(helo) || isFullHost(helo)) return DUNNO;
+  return {
+    kind: 'reject',
+    reply: refusal(
+      codes.non_fqdn_reject_code,
+      '5.5.2',
+      rejected(facts, 'need fully-qualified hostname'),
+    ),
+  };
 }
 
 function requireValidHelo(facts: Facts, codes: ReplyCodes): Verdict {
   const { helo } = facts;
-  if (helo === undefined || isHostname(helo)) return DUNNO;
-  if (helo.startsWith('[') && isAddressLiteral(helo)) return DUNNO;
+  if (helo === undefined || isLiteral(helo) || isHost(helo) || isIP(helo) !== 0) return DUNNO;
   const why = helo.startsWith('[') ? 'invalid ip address' : 'Invalid name';
   const reply = refusal(codes.invalid_hostname_reject_code, '5.5.2', rejected(facts, why));
   return { kind: 'reject', reply };
-}
-
-const isLiteral = (name: string) => name.startsWith('[');
-const isFullName = (name: string) => isHostname(name) && /[^.]\.[^.]/.test(name);
-const isAddressLiteral = (name: string) => /^\[(?:IPv6:[0-9a-f:.]+|\d+(?:\.\d+){3})\]$/i.test(name);
-
-/** Letters, digits, hyphens and underscores between dots, each label of at most 63. */
-function isHostname(name: string): boolean {
-  if (name.length === 0 || name.length > 255) return false;
-  const labels = name.replace(/\.$/, '').split('.');
-  return labels.every((label) =>
-    /^[\w\u0080-\uffff](?:[\w\u0080-\uffff-]{0,61}[\w\u0080-\uffff])?$/.test(label),
-  );
 }

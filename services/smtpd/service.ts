@@ -2,17 +2,18 @@
  * smtpd(8): takes mail from the network.
  *
  * Called by SMTP clients; many at once in one process. Calls trivial-rewrite (whose business is an
- * address?), cleanup (which writes the queue file), and looks into tables. It touches no file of
- * the queue. Start reading here, then session.ts. Postfix: smtpd(8).
+ * address?), cleanup (which writes the queue file), flush (for ETRN), and looks into tables. It
+ * touches no file of the queue. Start reading here, then session.ts. Postfix: smtpd(8).
  */
 import type { Socket } from 'node:net';
 import { quote, unquote } from '../../lib/address/address.ts';
 import { CLEANUP_FLAG, CleanupClient, type CleanupMessage } from '../../lib/clients/cleanup.ts';
+import { FlushClient } from '../../lib/clients/flush.ts';
 import { clientOptions } from '../../lib/clients/options.ts';
 import { RESOLVE, type Resolution, RewriteClient } from '../../lib/clients/rewrite.ts';
 import { monotonic } from '../../lib/clock/clock.ts';
 import { splitList } from '../../lib/config/configuration.ts';
-import { type MatchList, openMatchList } from '../../lib/config/match-list.ts';
+import { type MatchList, MatchListError, openMatchList } from '../../lib/config/match-list.ts';
 import { ownAddresses } from '../../lib/config/networks.ts';
 import { openResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
@@ -21,15 +22,18 @@ import type { Log } from '../../lib/log/log.ts';
 import { freeSpace } from '../../lib/os/files.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
-import type { ParameterRules } from '../../lib/smtp/arguments.ts';
 import { openTable, openTables, type TableContext } from '../../lib/table/table.ts';
-import { decide, parseRestrictions, type RestrictionList, requireRelayBarrier } from './access.ts';
+import { decide, type RestrictionList } from './access.ts';
+import { ClientCounts } from './client-counts.ts';
 import type { NewlineRule } from './content-reader.ts';
+import type { EnvelopeFacts } from './envelope.ts';
+import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
 import { PARAMETERS } from './parameters.ts';
-import type { Knowledge, Stage } from './restrictions.ts';
+import { type RestrictionLists, readRestrictionLists } from './restriction-lists.ts';
+import type { Knowledge } from './restrictions.ts';
 import { Session } from './session.ts';
-import type { Client, Transaction } from './transaction.ts';
+import type { Client, GivenAddress, Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
 
 type Name = (typeof PARAMETERS)[number];
@@ -55,34 +59,34 @@ export class Smtpd {
   readonly parameters: ParametersOf<Name>;
   readonly log: Log;
   readonly resolver: Resolver;
-  /** What EHLO offers. */
-  readonly keywords: readonly string[];
-  readonly parameterRules: ParameterRules;
-  readonly lists: {
-    readonly client: readonly RestrictionList[];
-    readonly helo: readonly RestrictionList[];
-    readonly sender: readonly RestrictionList[];
-    readonly recipient: readonly RestrictionList[];
-    readonly data: readonly RestrictionList[];
-    readonly endOfData: readonly RestrictionList[];
-  };
+  readonly keywords: Keywords;
+  readonly lists: RestrictionLists;
+  /** `sendmail -bs`: the client is a user of this machine. */
+  readonly isStandalone: boolean;
+  /** There are `smtpd_noop_commands`. */
+  readonly hasIgnoredCommands: boolean;
   readonly #cleanup: CleanupClient;
   readonly #rewrite: RewriteClient;
+  readonly #flush: FlushClient;
   readonly #knowledge: Knowledge;
+  readonly #serviceName: string;
   readonly #mynetworks: MatchList;
+  readonly #newlineRule: NewlineRule;
   readonly #newlineExclusions: MatchList;
   readonly #limitExceptions: MatchList;
-  readonly #localRewrite: MatchList | undefined;
+  readonly #verpClients: MatchList;
+  readonly #localRewriteClients: readonly string[];
   readonly #forbidden: MatchList;
-  readonly #ignored: ReadonlySet<string>;
-  readonly #connections = new Map<string, number>();
-  readonly #queueDirectory: string;
+  readonly #ignored: MatchList;
+  readonly #counts = new ClientCounts();
   #space = { bytes: 0, checkedAt: Number.NEGATIVE_INFINITY };
 
-  constructor({ parameters, configuration, log }: Context) {
+  constructor(context: Context) {
+    const { parameters, configuration, log } = context;
     this.parameters = parameters;
     this.log = log;
-    this.#queueDirectory = parameters.queue_directory;
+    this.isStandalone = context.standalone;
+    this.#serviceName = context.serviceName;
     this.resolver = openResolver({ nameservers: splitList(parameters.dns_nameservers) });
     const options = clientOptions(configuration, log);
     this.#cleanup = new CleanupClient({
@@ -93,86 +97,90 @@ export class Smtpd {
       ...options,
       socketPath: `private/${parameters.rewrite_service_name}`,
     });
-    const tableContext = { configuration, log };
-    const table = (name: string) => openTable(name, tableContext);
+    this.#flush = new FlushClient({
+      ...options,
+      socketPath: `public/${parameters.flush_service_name}`,
+    });
+    const tables: TableContext = { configuration, log };
     const matchList = (name: Parameters<typeof openMatchList>[1]) =>
-      openMatchList(configuration, name, table);
+      openMatchList(configuration, name, (table) => openTable(table, tables));
     this.#mynetworks = matchList('mynetworks');
+    this.#newlineRule = newlineRule(parameters.smtpd_forbid_bare_newline);
     this.#newlineExclusions = matchList('smtpd_forbid_bare_newline_exclusions');
     this.#limitExceptions = matchList('smtpd_client_event_limit_exceptions');
-    this.#localRewrite = rewritesForMynetworks(parameters.local_header_rewrite_clients, log)
-      ? this.#mynetworks
-      : undefined;
+    this.#verpClients = matchList('smtpd_authorized_verp_clients');
+    this.#localRewriteClients = readRewriteClients(parameters.local_header_rewrite_clients, log);
     this.#forbidden = matchList('smtpd_forbidden_commands');
-    this.#ignored = new Set(splitList(parameters.smtpd_noop_commands.toUpperCase()));
-    const discarded = new Set(splitList(parameters.smtpd_discard_ehlo_keywords.toLowerCase()));
-    this.keywords = keywordsOf(parameters).filter(
-      (keyword) => !discarded.has((keyword.split(' ')[0] ?? '').toLowerCase()),
+    this.#ignored = matchList('smtpd_noop_commands');
+    this.hasIgnoredCommands = parameters.smtpd_noop_commands !== '';
+    const warn = (text: string) => log.warn(text);
+    const discards = 'smtpd_discard_ehlo_keyword_address_maps';
+    this.keywords = new Keywords(
+      parameters,
+      openTables(parameters[discards], { ...tables, parameter: discards }),
+      warn,
     );
-    this.parameterRules = {
-      dsn: !discarded.has('dsn'),
-      smtputf8: parameters.smtputf8_enable && !discarded.has('smtputf8'),
-    };
-    const list = (name: ListName, stage: Stage) => {
-      const words = splitList(parameters[name]);
-      return parseRestrictions(
-        name,
-        stage,
-        words,
-        (text) => log.warn(text),
-        configuration.origin(name),
-      );
-    };
-    const relay = list('smtpd_relay_restrictions', 'recipient');
-    const recipient = list('smtpd_recipient_restrictions', 'recipient');
-    requireRelayBarrier([relay, recipient]);
-    this.lists = {
-      client: [list('smtpd_client_restrictions', 'client')],
-      helo: [list('smtpd_helo_restrictions', 'helo')],
-      sender: [list('smtpd_sender_restrictions', 'sender')],
-      recipient: parameters.smtpd_relay_before_recipient_restrictions
-        ? [relay, recipient]
-        : [recipient, relay],
-      data: [list('smtpd_data_restrictions', 'data')],
-      endOfData: [list('smtpd_end_of_data_restrictions', 'end-of-data')],
-    };
-    const listings = openListings(parameters, tableContext);
+    this.lists = readRestrictionLists(parameters, configuration, warn);
+    const listings = openListings(parameters, tables);
     const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
     this.#knowledge = {
-      matchMynetworks: async (address) => {
-        const { matched, pattern } = await this.#mynetworks.matchAddress(address);
-        return matched ? pattern : undefined;
-      },
       isOwnAddress: (address) => own.some((each) => each.address === address),
-      resolve: (sender, address) => this.#resolve(sender, address),
-      checkListed: async (stage, address) =>
-        checkListed(stage, address, await this.#resolve('', address), listings, parameters),
+      checkListed: (party, address, route) =>
+        checkListed(party, address, route, listings, parameters),
       codes: parameters,
+      allowsRouting: parameters.allow_untrusted_routing,
     };
   }
 
   close(): void {
     this.#cleanup.close();
     this.#rewrite.close();
+    this.#flush.close();
+  }
+
+  /** Finds out what a client may do, once its name is known. */
+  async recognize(client: Client): Promise<Client> {
+    const { name, address } = client;
+    const network = await patternOf(this.#mynetworks, name, address);
+    const isLocalRewrite = this.#localRewriteClients.some((word) =>
+      word === 'permit_mynetworks'
+        ? typeof network === 'string'
+        : this.#knowledge.isOwnAddress(address),
+    );
+    const excused =
+      this.#newlineRule === 'accept' ||
+      typeof (await patternOf(this.#newlineExclusions, name, address)) === 'string';
+    return {
+      ...client,
+      network,
+      isLocalRewrite,
+      mayVerp: typeof (await patternOf(this.#verpClients, name, address)) === 'string',
+      newlines: excused ? 'accept' : this.#newlineRule,
+    };
   }
 
   /** Goes through restriction lists for a session; says in the log, with -v, how it went. */
   async decide(
     lists: readonly RestrictionList[],
     session: Session,
-    recipient?: string,
+    { recipient, etrnDomain, deferred }: Subject = {},
   ): Promise<Decision> {
     const { client, helo, transaction, pipelined } = session;
     const facts = {
       clientAddress: client.address,
       clientLabel: client.label,
+      clientNetwork: client.network,
       helo,
       sender: transaction?.sender.address,
-      recipient,
+      senderRoute: transaction?.sender.route,
+      recipient: recipient?.address,
+      recipientRoute: recipient?.route,
       recipientCount: transaction?.recipients.length ?? 0,
+      etrnDomain,
       pipelined,
     };
-    const decision = await decide(lists, facts, this.#knowledge, transaction?.deferIfPermit);
+    const found = decide(lists, facts, this.#knowledge, deferred);
+    const decision = found instanceof Promise ? await found : found;
     for (const step of decision.trail) {
       this.log.debug(
         `${step.parameter}: ${step.restriction}: ${step.verdict}${step.because ? ` (${step.because})` : ''}`,
@@ -181,28 +189,17 @@ export class Smtpd {
     return decision;
   }
 
-  /** All that has a say at RCPT, in Postfix's order. */
-  async decideRecipient(session: Session, recipient: string): Promise<Decision> {
-    const { lists, parameters } = this;
-    const early = parameters.smtpd_delay_reject
-      ? [...lists.client, ...lists.helo, ...(session.transaction ? lists.sender : [])]
-      : [];
-    const decision = await this.decide([...early, ...lists.recipient], session, recipient);
-    if (decision.refusal !== undefined) return decision;
-    const unlisted = await this.#refuseUnlisted(session, recipient);
-    return unlisted === undefined ? decision : { ...decision, refusal: unlisted };
-  }
-
-  async #refuseUnlisted(session: Session, recipient: string): Promise<string | undefined> {
-    const { smtpd_reject_unlisted_sender, smtpd_reject_unlisted_recipient } = this.parameters;
-    const sender = session.transaction?.sender.address ?? '';
-    if (smtpd_reject_unlisted_sender && sender !== '') {
-      const verdict = await this.#knowledge.checkListed('sender', sender);
-      if (verdict.kind === 'reject') return verdict.reply;
+  /** Where mail for an address goes. It can't be asked: then the client shall try again. */
+  async resolve(sender: string, address: string): Promise<Resolution> {
+    try {
+      // Rewriting takes the quoted form of an address; all else here is unquoted.
+      const full = unquote(await this.#rewrite.rewrite('local', quote(address)));
+      return await this.#rewrite.resolve(sender, full);
+    } catch (error) {
+      if (!(error instanceof IpcError)) throw error;
+      this.log.warn(`cannot resolve an address: ${error.message}`);
+      return { transport: '', nexthop: '', recipient: address, flags: RESOLVE.FAIL };
     }
-    if (!smtpd_reject_unlisted_recipient) return undefined;
-    const verdict = await this.#knowledge.checkListed('recipient', recipient);
-    return verdict.kind === 'reject' ? verdict.reply : undefined;
   }
 
   /** A new queue file, or `undefined` when there can be none now. */
@@ -221,14 +218,28 @@ export class Smtpd {
     }
   }
 
+  envelopeFacts(
+    { client, helo, protocol }: Session,
+    transaction: Transaction,
+    { queueId }: CleanupMessage,
+  ): EnvelopeFacts {
+    const { content_filter: contentFilter, default_verp_delimiters } = this.parameters;
+    return { queueId, client, transaction, helo, protocol, contentFilter, default_verp_delimiters };
+  }
+
+  /** Has the mail for a site tried now. @returns FLUSH_STATUS */
+  flushSite(domain: string): Promise<number> {
+    return this.#flush.sendSite(domain);
+  }
+
   /** Room for a message of this declared size, and some more. */
   hasSpace(sizeBytes: number): boolean {
     const { message_size_limit: limit, queue_minfree: least } = this.parameters;
     if (monotonic() - this.#space.checkedAt > SPACE_CHECK_MS) {
-      this.#space = { bytes: freeSpace(this.#queueDirectory).bytes, checkedAt: monotonic() };
+      this.#space = { bytes: freeSpace('.').bytes, checkedAt: monotonic() };
     }
     const { bytes } = this.#space;
-    if (bytes >= least && bytes >= SPACE_FACTOR * limit && bytes >= sizeBytes) return true;
+    if (bytes > least && bytes >= SPACE_FACTOR * limit && bytes >= sizeBytes) return true;
     this.log.warn(
       `not enough free space in mail queue: ${bytes} bytes < ${SPACE_FACTOR}*message size limit`,
     );
@@ -236,81 +247,65 @@ export class Smtpd {
   }
 
   /** Counts a client in. @returns the reply that turns it away */
-  async countConnection({ address, label }: Client): Promise<string | undefined> {
-    const count = (this.#connections.get(address) ?? 0) + 1;
-    this.#connections.set(address, count);
+  async countConnection({ name, address, label }: Client): Promise<string | undefined> {
+    const count = this.#counts.add(address);
     const { smtpd_client_connection_count_limit: limit, myhostname } = this.parameters;
     if (limit === 0 || count <= limit) return undefined;
-    if ((await this.#limitExceptions.matchAddress(address)).matched) return undefined;
-    this.log.warn(`Connection concurrency limit exceeded: ${count} from ${label} for service smtp`);
+    const exception = await patternOf(this.#limitExceptions, name, address);
+    if (typeof exception === 'string') return undefined;
+    this.log.warn(
+      `Connection concurrency limit exceeded: ${count} from ${label} for service ${this.#serviceName}`,
+    );
     return `421 4.7.0 ${myhostname} Error: too many connections from ${address}`;
   }
 
   uncountConnection({ address }: Client): void {
-    const count = (this.#connections.get(address) ?? 1) - 1;
-    if (count > 0) this.#connections.set(address, count);
-    else this.#connections.delete(address);
+    this.#counts.remove(address);
   }
 
-  async newlineRuleFor(address: string): Promise<NewlineRule> {
-    const rule = newlineRule(this.parameters.smtpd_forbid_bare_newline);
-    if (rule === 'accept') return rule;
-    return (await this.#newlineExclusions.matchAddress(address)).matched ? 'accept' : rule;
+  /** smtpd_forbidden_commands; trouble with a table is not worth losing a client. */
+  isForbidden(word: string): Promise<boolean> {
+    return matches(this.#forbidden, word);
   }
 
-  async isLocalRewriteClient(address: string): Promise<boolean> {
-    return (await this.#localRewrite?.matchAddress(address))?.matched ?? false;
-  }
-
-  async isForbidden(word: string): Promise<boolean> {
-    return (await this.#forbidden.matchText(word)).matched;
-  }
-
-  isIgnored(word: string): boolean {
-    return this.#ignored.has(word.toUpperCase());
-  }
-
-  /**
-   * Rewriting takes the quoted form of an address; all else here is unquoted. A service that
-   * can't be reached knows nothing: the client shall try again.
-   */
-  async #resolve(sender: string, address: string): Promise<Resolution> {
-    try {
-      const full = unquote(await this.#rewrite.rewrite('local', quote(address)));
-      return await this.#rewrite.resolve(sender, full);
-    } catch (error) {
-      if (!(error instanceof IpcError)) throw error;
-      this.log.warn(`cannot resolve an address: ${error.message}`);
-      return { transport: '', nexthop: '', recipient: address, flags: RESOLVE.FAIL };
-    }
+  /** smtpd_noop_commands. */
+  isIgnored(word: string): Promise<boolean> {
+    return matches(this.#ignored, word);
   }
 }
 
-type ListName =
-  | 'smtpd_client_restrictions'
-  | 'smtpd_helo_restrictions'
-  | 'smtpd_sender_restrictions'
-  | 'smtpd_relay_restrictions'
-  | 'smtpd_recipient_restrictions'
-  | 'smtpd_data_restrictions'
-  | 'smtpd_end_of_data_restrictions';
-
-/** The keywords of EHLO, in Postfix's order. smtp-replies.md 2.1. */
-function keywordsOf(parameters: ParametersOf<Name>): string[] {
-  const { message_size_limit: size, disable_vrfy_command, smtputf8_enable } = parameters;
-  return [
-    'PIPELINING',
-    size === 0 ? 'SIZE' : `SIZE ${size}`,
-    ...(disable_vrfy_command ? [] : ['VRFY']),
-    'ETRN',
-    'ENHANCEDSTATUSCODES',
-    '8BITMIME',
-    'DSN',
-    ...(smtputf8_enable ? ['SMTPUTF8'] : []),
-  ];
+/** What a decision is about, beside the client. */
+export interface Subject {
+  readonly recipient?: GivenAddress;
+  readonly etrnDomain?: string;
+  /** A reason from an earlier stage to refuse what is permitted here. */
+  readonly deferred?: string;
 }
 
-/** Postfix's `no` is not ours: a bare line feed never ends a message that a stranger sends. */
+async function matches(list: MatchList, word: string): Promise<boolean> {
+  try {
+    return (await list.matchText(word)).matched;
+  } catch (error) {
+    if (error instanceof MatchListError) return false;
+    throw error;
+  }
+}
+
+/** The pattern that a client matches; `failed` when the list can't tell. */
+async function patternOf(
+  list: MatchList,
+  name: string,
+  address: string,
+): Promise<string | undefined | { failed: string }> {
+  try {
+    const { matched, pattern } = await list.matchClient(name, address);
+    return matched ? pattern : undefined;
+  } catch (error) {
+    if (error instanceof MatchListError) return { failed: error.message };
+    throw error;
+  }
+}
+
 function newlineRule(value: string): NewlineRule {
   switch (value.toLowerCase()) {
     case 'no':
@@ -325,31 +320,32 @@ function newlineRule(value: string): NewlineRule {
   }
 }
 
-/** Whose headers are completed with our domain: `permit_inet_interfaces`, `permit_mynetworks`. */
-function rewritesForMynetworks(text: string, log: Log): boolean {
+/** `local_header_rewrite_clients`: those of its words that can match anybody here. */
+function readRewriteClients(text: string, log: Log): string[] {
   const words = splitList(text);
   for (const word of words) {
-    if (word === 'permit_mynetworks' || word === 'permit_inet_interfaces') continue;
+    if (REWRITE_CLIENTS.has(word)) continue;
+    // Nobody logs in, and nobody shows a certificate.
     if (/^permit_(?:sasl_authenticated|tls_\w+)$/.test(word)) continue;
     log.warn(
       `local_header_rewrite_clients: "${word}" is not built in Posthaste, and matches nobody`,
     );
   }
-  return words.includes('permit_mynetworks') || words.includes('permit_inet_interfaces');
+  return words.filter((word) => REWRITE_CLIENTS.has(word));
 }
+
+const REWRITE_CLIENTS = new Set(['permit_inet_interfaces', 'permit_mynetworks']);
 
 function openListings(parameters: ParametersOf<Name>, context: TableContext): Listings {
   const open = (parameter: MapsName) =>
     openTables(parameters[parameter], { ...context, parameter });
+  const used = (...names: MapsName[]) => names.map(open).filter(({ tables }) => tables.length > 0);
   return {
     local: open('local_recipient_maps'),
     relay: open('relay_recipient_maps'),
     virtualMailbox: open('virtual_mailbox_maps'),
-    rewritten: [
-      open('canonical_maps'),
-      open('recipient_canonical_maps'),
-      open('virtual_alias_maps'),
-    ],
+    rewritten: used('recipient_canonical_maps', 'canonical_maps', 'virtual_alias_maps'),
+    rewrittenSenders: used('sender_canonical_maps'),
   };
 }
 
@@ -359,4 +355,5 @@ type MapsName =
   | 'virtual_alias_maps'
   | 'virtual_mailbox_maps'
   | 'canonical_maps'
-  | 'recipient_canonical_maps';
+  | 'recipient_canonical_maps'
+  | 'sender_canonical_maps';

@@ -3,18 +3,22 @@
  * What each command does is in commands.ts; here is what is the same for all of them: counting
  * errors, delaying those who make too many, limits of time, and how a session ends.
  */
-import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { sleep } from '../../lib/clock/clock.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
+import type { ParameterRules } from '../../lib/smtp/arguments.ts';
 import { lookupClientName, UNKNOWN } from './client-name.ts';
 import { CommandCounts } from './command-counts.ts';
+import type { Line } from './command-input.ts';
 import { type Command, findCommand } from './commands.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { describeFailure } from './content.ts';
-import type { ContentReader, NewlineRule } from './content-reader.ts';
-import type { Smtpd } from './service.ts';
+import type { ContentReader } from './content-reader.ts';
+import { escapeBytes } from './escape.ts';
+import type { Smtpd, Subject } from './service.ts';
 import type { Client, Transaction } from './transaction.ts';
+import type { Decision } from './verdict.ts';
+import { splitWords, type Word } from './words.ts';
 
 /** What a command answers, and whether it went well. */
 export interface Answer {
@@ -39,10 +43,19 @@ export interface ContentSink {
 /** Input of a broken line that the log shows. */
 const SHOWN_MAX = 100;
 const SHOWN_LONG_MAX = 30;
-/** Commands that do nothing for mail: too many of them are errors. */
-const JUNK = new Set(['helo', 'ehlo', 'rset', 'noop', 'vrfy', 'etrn']);
-/** RFC 2920: after these, a client may send on without waiting for the reply. */
-const MAY_BE_PIPELINED = new Set(['MAIL', 'RCPT', 'RSET', 'XFORWARD']);
+const UTF8_ERROR: Answer = { reply: '500 5.5.2 Error: bad UTF-8 syntax' };
+const SYNTAX_ERROR: Answer = { reply: '500 5.5.2 Error: bad syntax' };
+const UNKNOWN_ERROR: Answer = { reply: '500 5.5.2 Error: command not recognized' };
+const GOODBYE: Answer = {
+  reply: '221 2.7.0 Error: I can break rules, too. Goodbye.',
+  closes: true,
+};
+const OUT_OF_STEP: Answer = {
+  reply: '554 5.5.0 Error: SMTP protocol synchronization',
+  closes: true,
+};
+/** RFC 822: the name of a header and its colon. */
+const HEADER_NAME = /^[!-9;-~]+:/;
 
 export class Session {
   readonly smtpd: Smtpd;
@@ -56,10 +69,18 @@ export class Session {
   pipelined = false;
   /** The command at hand, in capitals; `CONNECT` before the first. */
   stage = 'CONNECT';
+  /** The parameters of MAIL and RCPT that the client may use. */
+  rules: ParameterRules;
+  /** The reply that refused the client when it connected. */
+  #refused: string | undefined;
+  /** Reasons to refuse later what was permitted: since the client connected, and said HELO. */
+  #deferrals: { client?: string; helo?: string } = {};
   #errors = 0;
   #junk = 0;
   #sink: ContentSink | undefined;
-  #quit = false;
+  /** The end was agreed upon, or the log has its reason already. */
+  #isEnding = false;
+  #hasEnded = false;
   readonly #closed: Promise<void>;
   #resolveClosed = () => {};
 
@@ -74,16 +95,22 @@ export class Session {
       name: UNKNOWN,
       reverseName: UNKNOWN,
       label: `${UNKNOWN}[${address}]`,
+      network: undefined,
+      isLocalRewrite: false,
+      mayVerp: false,
+      newlines: 'normalize',
     };
+    this.rules = smtpd.keywords.initialRules(this.client);
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.connection = openConnection(socket, {
-      onLine: (line, bare) => this.#onLine(line, bare),
+    this.connection = openConnection(socket, smtpd.parameters.line_length_limit, {
+      onLine: (line) => this.#onLine(line),
       onContent: (records) => this.#sink?.write(records),
       onContentEnd: () => this.#onContentEnd(),
+      onInputEnd: () => this.#onInputEnd(),
       onTimeout: () => this.#onTimeout(),
-      onEndlessLine: () => this.#refuseEndlessLine(),
+      onEndlessLine: () => this.#onEndlessLine(),
       onClose: () => this.#onClose(),
       onFailure: (error) => this.#onFailure(error),
     });
@@ -91,9 +118,9 @@ export class Session {
 
   /** Serves the client; resolves when it has gone. Never throws. */
   async run(): Promise<void> {
+    this.connection.open();
     try {
       await this.#identify();
-      this.connection.setTimeLimit(this.smtpd.parameters.smtpd_timeout);
       await this.#greet();
       this.connection.start();
     } catch (error) {
@@ -119,6 +146,55 @@ export class Session {
     });
   }
 
+  /**
+   * Goes through the restrictions of a stage that comes before RCPT. What they would rather refuse
+   * later is remembered.
+   *
+   * @returns the reply that refuses; it is logged
+   */
+  async refusalAt(stage: 'client' | 'helo' | 'sender'): Promise<string | undefined> {
+    const { client, helo } = this.#deferrals;
+    const deferred = { client: undefined, helo: client, sender: helo ?? client }[stage];
+    const decision = await this.smtpd.decide(this.smtpd.lists[stage], this, { deferred });
+    if (stage === 'client') this.#deferrals = { client: decision.deferIfPermit };
+    else if (stage === 'helo') this.#deferrals = { client, helo: decision.deferIfPermit };
+    else if (this.transaction) this.transaction.deferIfPermit = decision.deferIfPermit;
+    return this.#log(decision, decision.refusal);
+  }
+
+  /**
+   * Goes through the restrictions for a recipient, for content, or for ETRN: what was put off counts
+   * now.
+   *
+   * @returns the reply that refuses; it is logged
+   */
+  async refusal(
+    stage: 'recipient' | 'data' | 'endOfData' | 'etrn',
+    subject: Subject = {},
+  ): Promise<string | undefined> {
+    const { client, helo } = this.#deferrals;
+    const isContent = stage === 'data' || stage === 'endOfData';
+    const deferred = isContent ? undefined : (this.transaction?.deferIfPermit ?? helo ?? client);
+    const decision = await this.smtpd.decide(this.smtpd.lists[stage], this, {
+      ...subject,
+      deferred,
+    });
+    const address = isContent ? this.onlyRecipient : subject.recipient?.address;
+    return this.#log(decision, decision.refusal ?? decision.deferIfPermit, address);
+  }
+
+  /** The recipient, if there is just one. */
+  get onlyRecipient(): string | undefined {
+    const { recipients = [] } = this.transaction ?? {};
+    return recipients.length === 1 ? recipients[0] : undefined;
+  }
+
+  #log({ warnings }: Decision, refusal: string | undefined, recipient?: string) {
+    for (const warning of warnings) this.logRule('reject_warning', warning, recipient);
+    if (refusal !== undefined) this.logRule('reject', refusal, recipient);
+    return refusal;
+  }
+
   /** Forgets the message at hand; cleanup drops what it has of it. */
   reset(): void {
     const message = this.transaction?.message;
@@ -126,115 +202,134 @@ export class Session {
     message?.abort();
   }
 
-  /** How this client's bare line feeds are taken. */
-  get newlineRule(): NewlineRule {
-    return this.#newlineRule;
-  }
-  #newlineRule: NewlineRule = 'normalize';
-
   async #identify(): Promise<void> {
     const { smtpd } = this;
-    const { address } = this.client;
-    if (smtpd.parameters.smtpd_peername_lookup) {
+    const { smtpd_peername_lookup, smtpd_client_port_logging } = smtpd.parameters;
+    const { address, port } = this.client;
+    if (smtpd_peername_lookup) {
       const { name, reverseName, warning } = await lookupClientName(address, smtpd.resolver);
       this.client = { ...this.client, name, reverseName, label: `${name}[${address}]` };
       if (warning !== undefined) smtpd.log.warn(warning);
     }
-    if (smtpd.parameters.smtpd_client_port_logging) {
-      this.client = { ...this.client, label: `${this.client.label}:${this.client.port}` };
+    if (smtpd_client_port_logging) {
+      this.client = { ...this.client, label: `${this.client.label}:${port}` };
     }
     smtpd.log.info({ kind: 'connect', client: this.client.label });
-    this.#newlineRule = await smtpd.newlineRuleFor(address);
+    this.client = await smtpd.recognize(this.client);
+    this.rules = smtpd.keywords.initialRules(this.client);
   }
 
   async #greet(): Promise<void> {
     const { smtpd } = this;
-    const refusal = await smtpd.countConnection(this.client);
-    if (refusal !== undefined) {
-      this.#send({ reply: refusal, closes: true });
+    const { parameters } = smtpd;
+    this.connection.setTimeLimit({
+      seconds: parameters.smtpd_timeout,
+      perRequest: parameters.smtpd_per_request_deadline,
+      bytesPerSecond: parameters.smtpd_min_data_rate,
+    });
+    const tooMany = await smtpd.countConnection(this.client);
+    if (tooMany !== undefined) return this.#send({ reply: tooMany, closes: true });
+    if (this.#isOutOfStep()) return this.#send(OUT_OF_STEP);
+    if (!parameters.smtpd_delay_reject) {
+      this.#refused = await this.refusalAt('client');
+      if (this.#refused !== undefined) return this.#send({ reply: this.#refused });
+    }
+    this.#send({ reply: `220 ${parameters.smtpd_banner}` });
+  }
+
+  #onLine(line: Line): Promise<void> | void {
+    const { parameters } = this.smtpd;
+    if (line.isCut) {
+      const start = line.text.slice(0, SHOWN_LONG_MAX);
+      const { line_length_limit: limit } = parameters;
+      this.smtpd.log.warn(`${this.client.label}: request longer than ${limit}: ${start}...`);
+    }
+    if (line.isBare && this.client.newlines === 'reject') return this.#refuseBareLineFeed();
+    if (!line.isUtf8 && parameters.smtputf8_enable) return this.#answerError(UTF8_ERROR);
+    const words = splitWords(line.text);
+    const word = words[0]?.text;
+    if (word === undefined) return this.#answerError(SYNTAX_ERROR);
+    if (this.smtpd.hasIgnoredCommands) return this.#takeUnlessIgnored(word, words, line.text);
+    return this.#take(word, words, line.text);
+  }
+
+  async #takeUnlessIgnored(word: string, words: readonly Word[], text: string): Promise<void> {
+    if (!(await this.smtpd.isIgnored(word))) return this.#take(word, words, text);
+    await this.#answer({ reply: '250 2.0.0 Ok' });
+    this.#countJunk();
+    this.#endIfTooManyErrors();
+  }
+
+  #take(word: string, words: readonly Word[], text: string): Promise<void> | void {
+    const command = findCommand(word);
+    this.counts.start(command?.counted ?? 'unknown');
+    if (command === undefined) return this.#refuseUnknown(word, text);
+    if (this.#refused !== undefined && command.name !== 'QUIT') return this.#refuseRefused();
+    this.stage = command.name;
+    const mayPipeline = this.protocol === 'ESMTP' && command.mayPipeline === true;
+    if (!mayPipeline && this.#isOutOfStep()) return this.#answer(OUT_OF_STEP);
+    const answer = command.run(this, words);
+    if (answer instanceof Promise) return answer.then((known) => this.#finish(command, known));
+    return this.#finish(command, answer);
+  }
+
+  async #refuseUnknown(word: string, text: string): Promise<void> {
+    const { smtpd } = this;
+    this.stage = 'UNKNOWN';
+    if (HEADER_NAME.test(word) || (await smtpd.isForbidden(word))) {
+      const shown = escapeBytes(Buffer.from(text)).slice(0, SHOWN_MAX);
+      smtpd.log.warn(`non-SMTP command from ${this.client.label}: ${shown}`);
+      return this.#answer(GOODBYE);
+    }
+    if (this.#refused !== undefined) return this.#refuseRefused();
+    return this.#answerError(UNKNOWN_ERROR);
+  }
+
+  /** A client that was refused when it connected may only leave. */
+  #refuseRefused(): Promise<void> | void {
+    return this.#answerError({ reply: `503 5.7.0 Error: access denied for ${this.client.label}` });
+  }
+
+  #refuseBareLineFeed(): Promise<void> | void {
+    const { myhostname, smtpd_forbid_bare_newline_reject_code: code } = this.smtpd.parameters;
+    this.logRule('reject', 'bare <LF> received');
+    const reply = `${code} 5.5.2 ${myhostname} Error: bare <LF> received`;
+    return this.#answer({ reply, closes: true });
+  }
+
+  /**
+   * Whether the client did not wait for our reply where it has to (RFC 2920), and is to be sent away
+   * for it. The log says so once.
+   */
+  #isOutOfStep(): boolean {
+    const { smtpd, connection } = this;
+    if (this.pipelined || !connection.hasPending || smtpd.isStandalone) return false;
+    this.pipelined = true;
+    const shown = escapeBytes(connection.pending.subarray(0, SHOWN_MAX));
+    smtpd.log.info(
+      `improper command pipelining after ${this.stage} from ${this.client.label}: ${shown}`,
+    );
+    return smtpd.parameters.smtpd_forbid_unauth_pipelining;
+  }
+
+  /** Counts a command, and sends the answer to it. */
+  #finish(command: Command, answer: Answer): Promise<void> | void {
+    const failed = isError(answer);
+    if (!failed && answer.content === undefined) this.counts.succeed(command.counted);
+    const sent = this.#answer(answer);
+    if (sent instanceof Promise) return sent.then(() => this.#afterAnswer(command, answer, failed));
+    this.#afterAnswer(command, answer, failed);
+  }
+
+  #afterAnswer(command: Command, { content }: Answer, failed: boolean): void {
+    if (content !== undefined) {
+      this.#sink = content;
+      this.connection.expectContent(content.reader);
       return;
     }
-    if (!smtpd.parameters.smtpd_delay_reject) {
-      const decision = await smtpd.decide(smtpd.lists.client, this);
-      if (decision.refusal !== undefined) {
-        this.logRule('reject', decision.refusal);
-        this.#send({ reply: decision.refusal });
-        return;
-      }
-    }
-    this.#send({ reply: `220 ${smtpd.parameters.smtpd_banner}` });
-  }
-
-  #onLine(bytes: Buffer, bareLineFeed: boolean): Promise<void> | void {
-    const text = this.#textOf(bytes);
-    if (bareLineFeed && this.#newlineRule === 'reject') {
-      const { myhostname } = this.smtpd.parameters;
-      this.stage = firstWord(text).toUpperCase() || 'UNKNOWN';
-      this.logRule('reject', 'bare <LF> received');
-      return this.#answer({
-        reply: `550 5.5.2 ${myhostname} Error: bare <LF> received`,
-        closes: true,
-      });
-    }
-    if (text.trim() === '') return this.#answer({ reply: '500 5.5.2 Error: bad syntax' });
-    if (this.smtpd.parameters.smtputf8_enable && !isUtf8(bytes)) {
-      return this.#answer({ reply: '500 5.5.2 Error: bad UTF-8 syntax' });
-    }
-    const word = firstWord(text);
-    const command = findCommand(word);
-    this.stage = command?.name ?? 'UNKNOWN';
-    this.#notePipelining(text);
-    if (command === undefined) return this.#unknown(word, text);
-    return this.#execute(command, text.slice(word.length).trim());
-  }
-
-  /** NUL ends a line, as it does for Postfix; so does the limit on its length. */
-  #textOf(bytes: Buffer): string {
-    const nul = bytes.indexOf(0);
-    const line = nul === -1 ? bytes : bytes.subarray(0, nul);
-    const { line_length_limit: limit, smtputf8_enable: utf8 } = this.smtpd.parameters;
-    if (line.length <= limit) return line.toString(utf8 ? 'utf8' : 'latin1').trimEnd();
-    const start = line.toString('latin1', 0, SHOWN_LONG_MAX);
-    this.smtpd.log.warn(`${this.client.label}: request longer than ${limit}: ${start}...`);
-    return line.toString(utf8 ? 'utf8' : 'latin1', 0, limit).trimEnd();
-  }
-
-  #notePipelining(text: string): void {
-    if (this.pipelined || !this.connection.hasInput) return;
-    if (this.protocol === 'ESMTP' && MAY_BE_PIPELINED.has(this.stage)) return;
-    if (this.stage === 'QUIT' || (this.stage === 'DATA' && this.transaction === undefined)) return;
-    this.pipelined = true;
-    this.smtpd.log.info(
-      `improper command pipelining after ${this.stage} from ${this.client.label}: ${text.slice(0, SHOWN_MAX)}`,
-    );
-  }
-
-  async #unknown(word: string, text: string): Promise<void> {
-    const { smtpd } = this;
-    if (word.endsWith(':') || (await smtpd.isForbidden(word))) {
-      smtpd.log.warn(`non-SMTP command from ${this.client.label}: ${text.slice(0, SHOWN_MAX)}`);
-      this.counts.add('unknown', false);
-      return this.#answer({
-        reply: '221 2.7.0 Error: I can break rules, too. Goodbye.',
-        closes: true,
-      });
-    }
-    if (smtpd.isIgnored(word)) return this.#answer({ reply: '250 2.0.0 Ok' });
-    this.counts.add('unknown', false);
-    return this.#answer({ reply: '500 5.5.2 Error: command not recognized' });
-  }
-
-  async #execute(command: Command, argument: string): Promise<void> {
-    const answer = await command.run(this, argument);
-    if (!this.connection.isOpen) return;
-    this.counts.add(command.counted, !isError(answer));
-    if (JUNK.has(command.counted)) this.#countJunk();
-    if (answer.content !== undefined) {
-      this.#sink = answer.content;
-      this.connection.expectContent(answer.content.reader);
-    }
-    if (command.name === 'QUIT') this.#quit = true;
-    await this.#answer(answer);
+    if (failed) this.#errors += 1;
+    if (command.isJunk === true) this.#countJunk();
+    this.#endIfTooManyErrors();
   }
 
   #countJunk(): void {
@@ -242,25 +337,43 @@ export class Session {
     if (this.#junk > this.smtpd.parameters.smtpd_junk_command_limit + 1) this.#errors += 1;
   }
 
-  /** Sends an answer, slowly to those who have made many errors, and not for ever. */
-  async #answer(answer: Answer): Promise<void> {
-    const { parameters } = this.smtpd;
-    if (isError(answer)) this.#errors += 1;
-    if (
-      this.#errors >= parameters.smtpd_soft_error_limit &&
-      parameters.smtpd_error_sleep_time > 0
-    ) {
-      await sleep(parameters.smtpd_error_sleep_time * 1000);
+  async #onContentEnd(): Promise<void> {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    const answer = await sink.finish();
+    this.#sink = undefined;
+    const failed = isError(answer);
+    if (!failed) {
+      this.counts.succeed('data');
+      this.#errors = 0;
+      this.#junk = 0;
     }
-    this.#send(answer);
-    if (answer.closes !== true && this.#errors >= parameters.smtpd_hard_error_limit) {
-      this.#logLost('too many errors');
-      this.#quit = true;
-      this.#send({
-        reply: `421 4.7.0 ${parameters.myhostname} Error: too many errors`,
-        closes: true,
-      });
-    }
+    await this.#answer(answer);
+    if (failed) this.#errors += 1;
+    this.#endIfTooManyErrors();
+  }
+
+  /** Answers what is not even a command. */
+  #answerError(answer: Answer): Promise<void> | void {
+    const sent = this.#answer(answer);
+    this.#errors += 1;
+    if (sent instanceof Promise) return sent.then(() => this.#endIfTooManyErrors());
+    this.#endIfTooManyErrors();
+  }
+
+  #endIfTooManyErrors(): void {
+    const { smtpd_hard_error_limit: limit, myhostname } = this.smtpd.parameters;
+    if (this.#errors < limit || this.#isEnding) return;
+    this.#logLost('too many errors');
+    this.#send({ reply: `421 4.7.0 ${myhostname} Error: too many errors`, closes: true });
+  }
+
+  /** Sends an answer; late, to those who have made many errors. */
+  #answer(answer: Answer): Promise<void> | void {
+    const { smtpd_soft_error_limit: limit, smtpd_error_sleep_time: seconds } =
+      this.smtpd.parameters;
+    if (this.#errors < limit || seconds === 0) return this.#send(answer);
+    return sleep(seconds * 1000).then(() => this.#send(answer));
   }
 
   #send({ reply, closes }: Answer): void {
@@ -268,36 +381,31 @@ export class Session {
     const soft = this.smtpd.parameters.soft_bounce ? lines.map(soften) : lines;
     this.connection.write(`${soft.join('\r\n')}\r\n`);
     // These two codes say that the connection closes. RFC 5321 3.8, RFC 7504.
-    if (closes === true || /^[45]21/.test(soft[0] ?? '')) {
-      this.#quit = true;
-      this.connection.end();
-    }
+    if (closes === true || isFarewell(soft[0] ?? '')) this.#end();
   }
 
-  async #onContentEnd(): Promise<void> {
-    const sink = this.#sink;
-    this.#sink = undefined;
-    if (sink === undefined) return;
-    const answer = await sink.finish();
-    if (!isError(answer)) {
-      this.#errors = 0;
-      this.#junk = 0;
-    }
-    await this.#answer(answer);
+  /** Nothing more will be answered. */
+  #end(): void {
+    this.#isEnding = true;
+    this.connection.end();
+    this.#conclude();
+  }
+
+  #onInputEnd(): void {
+    this.#logLost('lost connection');
+    this.#end();
   }
 
   #onTimeout(): void {
     this.#logLost('timeout');
-    this.#quit = true;
     const { myhostname } = this.smtpd.parameters;
     this.#send({ reply: `421 4.4.2 ${myhostname} Error: timeout exceeded`, closes: true });
   }
 
-  #refuseEndlessLine(): void {
-    this.#quit = true;
-    const { myhostname, line_length_limit } = this.smtpd.parameters;
+  #onEndlessLine(): void {
+    const { myhostname, line_length_limit: limit } = this.smtpd.parameters;
     this.smtpd.log.warn(
-      `${this.client.label}: request longer than ${line_length_limit}, and no end of line`,
+      `${this.client.label}: request longer than ${limit}, and no end of line: good bye`,
     );
     this.#send({ reply: `421 4.7.0 ${myhostname} Error: command too long`, closes: true });
   }
@@ -306,13 +414,20 @@ export class Session {
     this.smtpd.log.error(
       `session with ${this.client.label} failed after ${this.stage}: ${describeFailure(error)}`,
     );
-    this.#quit = true;
     const { myhostname } = this.smtpd.parameters;
     this.#send({ reply: `421 4.3.0 ${myhostname} Error: internal error`, closes: true });
   }
 
   #onClose(): void {
-    if (!this.#quit && this.stage !== 'END-OF-MESSAGE') this.#logLost('lost connection');
+    if (!this.#isEnding) this.#logLost('lost connection');
+    this.#conclude();
+    this.#resolveClosed();
+  }
+
+  /** The last line of the log, as soon as we have closed; the client may take longer. */
+  #conclude(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
     this.reset();
     this.smtpd.log.info({
       kind: 'disconnect',
@@ -320,10 +435,11 @@ export class Session {
       counts: this.counts.list(),
     });
     this.smtpd.uncountConnection(this.client);
-    this.#resolveClosed();
   }
 
   #logLost(why: 'lost connection' | 'timeout' | 'too many errors'): void {
+    // A client that leaves after its message has nothing to say: many don't bother to QUIT.
+    if (this.stage === 'END-OF-MESSAGE' && why === 'lost connection') return;
     this.smtpd.log.info({
       kind: 'session-lost',
       why,
@@ -335,12 +451,16 @@ export class Session {
 }
 
 function isError({ reply, isError: told }: Answer): boolean {
-  const first = typeof reply === 'string' ? reply : (reply[0] ?? '');
-  return told ?? /^[45]/.test(first);
+  if (told !== undefined) return told;
+  const code = (typeof reply === 'string' ? reply : (reply[0] ?? '')).charCodeAt(0);
+  return code === FOUR || code === FIVE;
 }
 
-function firstWord(text: string): string {
-  return text.trimStart().split(/\s/, 1)[0] ?? '';
+const FOUR = '4'.charCodeAt(0);
+const FIVE = '5'.charCodeAt(0);
+
+function isFarewell(reply: string): boolean {
+  return reply.startsWith('421') || reply.startsWith('521');
 }
 
 /** `soft_bounce`: what would be for good is for now. */

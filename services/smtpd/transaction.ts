@@ -1,6 +1,8 @@
 import type { CleanupMessage } from '../../lib/clients/cleanup.ts';
+import type { Resolution } from '../../lib/clients/rewrite.ts';
+import type { NewlineRule } from './content-reader.ts';
 
-/** What a client has said of its connection, kept until it is closed. */
+/** Who a client is, and what it may therefore do. */
 export interface Client {
   readonly address: string;
   readonly port: number;
@@ -10,6 +12,14 @@ export interface Client {
   readonly reverseName: string;
   /** `name[address]`, for replies and the log. */
   readonly label: string;
+  /** The pattern of `mynetworks` that it matches; `failed` when a table does not answer. */
+  readonly network: string | undefined | { readonly failed: string };
+  /** Addresses without a domain, and headers, are completed with ours. */
+  readonly isLocalRewrite: boolean;
+  /** XVERP is for it. */
+  readonly mayVerp: boolean;
+  /** How its bare line feeds are taken. */
+  readonly newlines: NewlineRule;
 }
 
 /** A sender or recipient: as it was read, and as the client wrote it. */
@@ -18,6 +28,8 @@ export interface GivenAddress {
   readonly address: string;
   /** As typed, without the angle brackets. */
   readonly external: string;
+  /** Where mail for it would go. */
+  readonly route: Resolution;
 }
 
 /**
@@ -33,8 +45,11 @@ export interface Transaction {
   readonly smtputf8: boolean;
   readonly envelopeId: string;
   readonly retFlags: number;
-  /** RFC 4954's AUTH= parameter, as the client sent it. */
+  /** RFC 4954's AUTH= parameter. */
   readonly saslSender: string;
+  /** XVERP's delimiters; '' for the default ones. */
+  readonly verp: string | undefined;
+  /** Those that were accepted. */
   readonly recipients: string[];
   /** RCPT commands beyond `smtpd_recipient_limit`. */
   overshoot: number;

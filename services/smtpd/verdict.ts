@@ -1,6 +1,6 @@
 /** What a restriction says, and where that was decided. */
 
-/** One step of a decision: which parameter, on which line, which restriction, what came of it. */
+/** One step of a decision: which parameter, which restriction, what came of it. */
 export interface Step {
   /** `smtpd_relay_restrictions`. */
   readonly parameter: string;
@@ -22,6 +22,8 @@ interface Objection {
   readonly kind: 'reject' | 'defer-if-permit' | 'defer-if-reject';
   readonly reply: string;
   readonly because?: string;
+  /** It is us who are in trouble: `warn_if_reject` does not make it harmless. */
+  readonly isTrouble?: boolean;
 }
 
 /** The outcome of one restriction. */
@@ -53,4 +55,10 @@ export function refusal(code: number, status: string, text: string): string {
   const digit = valid ? String(code)[0] : '4';
   const reply = `${valid ? code : 450} ${digit}${status.slice(1)} ${text}`;
   return reply.replace(/[^\x20-\x7e\x80-\uffff]/g, ' ').slice(0, REPLY_MAX);
+}
+
+/** We can't tell: a table or a service does not answer. */
+export function lookupFailure(subject: string, because: string): Verdict {
+  const reply = refusal(451, '4.3.0', `<${subject}>: Temporary lookup failure`);
+  return { kind: 'reject', reply, because, isTrouble: true };
 }

@@ -61,7 +61,10 @@ function arrivedAt(peer: SmtpPeer): string[] {
 test('after kill -9 of master with mail in every queue all of it is delivered', {
   skip,
 }, async (t) => {
-  const { mail, peer, accept } = await arrange(t, { qmgr_message_active_limit: '1' });
+  const { mail, peer, accept } = await arrange(t, {
+    qmgr_message_active_limit: '1',
+    qmgr_clog_warn_time: '0',
+  });
   const send = (subject: string, to: string) => mail.send({ from: FROM, to: [to], subject });
   for (const subject of ['deferred', 'held', 'requeued']) await send(subject, 'later@far.test');
   await eventually('three deferred messages', () => mail.ids('deferred').length === 3);
@@ -80,10 +83,17 @@ test('after kill -9 of master with mail in every queue all of it is delivered', 
     [1, 1, 1, 1, 1],
   );
 
+  const agent = processesOf(mail).find(({ name }) => name === 'smtp');
+  assert.ok(agent);
   process.kill(mail.masterPid(), 'SIGKILL');
   accept();
   mail.start();
   mail.run('postsuper', ['-H', 'ALL']);
+  mail.run('postqueue', ['-f']);
+  // The agent of before has not given up: its message is left to it.
+  await mail.waitForLog(/skipped, still being delivered/);
+  await peer.waitForMessages(4);
+  process.kill(agent.pid, 'SIGKILL');
   mail.run('postqueue', ['-f']);
   await mail.waitUntilEmpty();
   assert.deepEqual(arrivedAt(peer), [
@@ -125,8 +135,7 @@ test('reload under load loses no connection and no message, and doubles none', {
 }, async (t) => {
   const { mail, peer } = await arrange(t);
   const master = mail.masterPid();
-  let running = CLIENTS;
-  const sessions = Array.from({ length: CLIENTS }, async (_, client) => {
+  const sessions = Array.from({ length: CLIENTS }, (_, client) => {
     const message = (at: number) => [
       `MAIL FROM:<${FROM}>`,
       'RCPT TO:<friend@far.test>',
@@ -134,18 +143,13 @@ test('reload under load loses no connection and no message, and doubles none', {
       `Subject: ${client}-${at}\r\n\r\nhello\r\n.`,
     ];
     const commands = Array.from({ length: MESSAGES_EACH }, (_, at) => message(at)).flat();
-    const replies = await converse(mail.port, ['EHLO client.test', ...commands, 'QUIT']);
-    running -= 1;
-    return replies;
+    return converse(mail.port, ['EHLO client.test', ...commands, 'QUIT']);
   });
-  let reloads = 0;
-  while (running > 0 || reloads < RELOADS) {
+  for (let reloads = 1; reloads <= RELOADS; reloads += 1) {
+    const enough = ((CLIENTS * MESSAGES_EACH) / (RELOADS + 1)) * reloads;
+    await eventually('some deliveries', () => peer.messages.length >= enough);
     await promisify(execFile)(join(BUILD, 'bin/postfix'), ['-c', mail.config, 'reload']);
-    reloads += 1;
-    await eventually(
-      'the reload',
-      () => (mail.log().match(/ reload -- /g) ?? []).length === reloads,
-    );
+    await eventually('reload', () => (mail.log().match(/ reload -- /g) ?? []).length === reloads);
   }
   for (const replies of await Promise.all(sessions)) {
     assert.equal(replies.length, 3 + MESSAGES_EACH * 4);
@@ -161,7 +165,6 @@ test('reload under load loses no connection and no message, and doubles none', {
   assert.deepEqual(arrivedAt(peer), expected.sort());
   assert.equal(mail.masterPid(), master);
   assert.deepEqual(troubleIn(mail.log()), []);
-  t.diagnostic(`${reloads} reloads`);
 });
 
 test('a mistake in main.cf or master.cf leaves the running system as it is', {

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -83,4 +91,16 @@ test('a scan finds the messages of all levels and nothing else', async (t) => {
   scan.close();
   assert.equal(scan.next(), undefined);
   assert.deepEqual([...scanQueue(join(directory, 'none'))], []);
+});
+
+test('a scan of a folder that is too large to be read at once finds every message', (t) => {
+  const folder = join(queueDirectory(t), 'incoming');
+  const ids = Array.from({ length: 500 }, (_, index) => `A${index}`.padEnd(200, '0'));
+  for (const id of ids) writeFileSync(join(folder, id), '');
+  assert.ok(statSync(folder).size > 64 * 1024, 'on this file system the folder looks small');
+  assert.deepEqual([...scanQueue(folder)].sort(), ids.sort());
+  const scan = new QueueScan(folder);
+  assert.ok(scan.next());
+  scan.close();
+  assert.equal(scan.next(), undefined);
 });

@@ -1,0 +1,259 @@
+/** The commands that take an address: MAIL, RCPT and VRFY. */
+import { parsePath } from '../../lib/address/path.ts';
+import { RESOLVE, type Resolution } from '../../lib/clients/rewrite.ts';
+import { now } from '../../lib/clock/clock.ts';
+import {
+  type MailParameters,
+  parseMailParameters,
+  parseRcptParameters,
+} from '../../lib/smtp/arguments.ts';
+import { formatEnvelope, formatRecipient, type RecipientWishes } from './envelope.ts';
+import type { Answer, Session } from './session.ts';
+import type { GivenAddress, Transaction } from './transaction.ts';
+import { joinWords, type Word } from './words.ts';
+
+const SMTPUTF8 = 'SMTPUTF8';
+const POSTMASTER = /^postmaster$/i;
+const NO_ROUTE: Resolution = { transport: '', nexthop: '', recipient: '', flags: 0 };
+
+export async function mail(session: Session, words: readonly Word[]): Promise<Answer> {
+  const { smtpd } = session;
+  const { parameters } = smtpd;
+  if (parameters.smtpd_helo_required && session.helo === undefined) {
+    return { reply: '503 5.5.1 Error: send HELO/EHLO first' };
+  }
+  if (session.transaction) return { reply: '503 5.5.1 Error: nested MAIL command' };
+  const given = splitArguments(words, 'FROM:');
+  if (given === undefined) return { reply: '501 5.5.4 Syntax: MAIL FROM:<address>' };
+  const { rules } = session;
+  const utf8 = rules.smtputf8 === true && given.parameters.some(isSmtpUtf8);
+  const sender = await readAddress(session, given.path, { allowNull: true, utf8 });
+  if (sender === undefined) return { reply: '501 5.1.7 Bad sender address syntax' };
+  const wishes = parseMailParameters(given.parameters, rules);
+  if ('refusal' in wishes) return { reply: wishes.refusal };
+  if (wishes.verp !== undefined && sender.address === '') {
+    return { reply: '503 5.5.4 Error: XVERP requires non-null sender' };
+  }
+  session.transaction = newTransaction(sender, wishes);
+  const refused = await refuseSender(session, session.transaction, wishes.size);
+  if (refused !== undefined) {
+    session.reset();
+    return { reply: refused };
+  }
+  return { reply: '250 2.1.0 Ok' };
+}
+
+function newTransaction(sender: GivenAddress, wishes: MailParameters): Transaction {
+  return {
+    sender,
+    arrival: now(),
+    encoding: ENCODINGS[wishes.body] ?? '',
+    smtputf8: wishes.smtputf8,
+    envelopeId: wishes.envid,
+    retFlags: wishes.ret,
+    saslSender: wishes.auth ?? '',
+    verp: wishes.verp,
+    recipients: [],
+    overshoot: 0,
+    message: undefined,
+    deferIfPermit: undefined,
+  };
+}
+
+const ENCODINGS: Readonly<Record<string, string>> = { '7BIT': '7bit', '8BITMIME': '8bit' };
+
+async function refuseSender(
+  session: Session,
+  transaction: Transaction,
+  size: number | undefined,
+): Promise<string | undefined> {
+  const { smtpd } = session;
+  const { parameters } = smtpd;
+  const { message_size_limit: limit } = parameters;
+  if (limit > 0 && size !== undefined && size > limit) {
+    return logged(session, '552 5.3.4 Message size exceeds fixed limit');
+  }
+  if (!parameters.smtpd_delay_reject) {
+    const refusal = await session.refusalAt('sender');
+    if (refusal !== undefined) return refusal;
+  }
+  if (mustDeclare(session, transaction.sender.address)) return UNDECLARED;
+  if (!smtpd.hasSpace(size ?? 0)) return logged(session, '452 4.3.1 Insufficient system storage');
+  if (parameters.smtpd_delay_open_until_valid_rcpt) return undefined;
+  return openMessage(session, transaction);
+}
+
+const UNDECLARED = '553 5.6.7 Must declare SMTPUTF8 to send unicode address';
+
+/** `strict_smtputf8`: who uses Unicode has to say so. */
+function mustDeclare({ smtpd, transaction }: Session, address: string): boolean {
+  return smtpd.parameters.strict_smtputf8 && isUnicode(address) && transaction?.smtputf8 !== true;
+}
+
+function logged(session: Session, refusal: string): string {
+  session.logRule('reject', refusal);
+  return refusal;
+}
+
+export async function rcpt(session: Session, words: readonly Word[]): Promise<Answer> {
+  const { transaction } = session;
+  const { parameters } = session.smtpd;
+  if (!transaction) return { reply: '503 5.5.1 Error: need MAIL command' };
+  const given = splitArguments(words, 'TO:');
+  if (given === undefined) return { reply: '501 5.5.4 Syntax: RCPT TO:<address>' };
+  const recipient = await readAddress(session, given.path, { utf8: transaction.smtputf8 });
+  if (recipient === undefined) return { reply: '501 5.1.3 Bad recipient address syntax' };
+  const wishes = parseRcptParameters(given.parameters, session.rules);
+  if ('refusal' in wishes) {
+    if (wishes.warning !== undefined) session.smtpd.log.warn(wishes.warning);
+    return { reply: wishes.refusal };
+  }
+  if (transaction.recipients.length >= parameters.smtpd_recipient_limit) {
+    transaction.overshoot += 1;
+    return {
+      reply: '452 4.5.3 Error: too many recipients',
+      isError: transaction.overshoot > parameters.smtpd_recipient_overshoot_limit,
+    };
+  }
+  if (mustDeclare(session, recipient.address)) return { reply: UNDECLARED };
+  const refused =
+    (await refuseRecipient(session, recipient)) ?? (await openMessage(session, transaction));
+  if (refused !== undefined) return { reply: refused };
+  return acceptRecipient(transaction, recipient.address, {
+    notify: wishes.notify,
+    originalRecipient: wishes.orcpt || `rfc822;${recipient.external}`,
+  });
+}
+
+/** What the restrictions say of a recipient. */
+async function refuseRecipient(
+  session: Session,
+  recipient: GivenAddress,
+): Promise<string | undefined> {
+  // RFC 5321 4.5.1: whoever has trouble with us can always write to postmaster.
+  return POSTMASTER.test(recipient.address)
+    ? undefined
+    : session.refusal('recipient', { recipient });
+}
+
+/** Opens the queue file, unless it is open. @returns the reply when there can be none */
+async function openMessage(
+  session: Session,
+  transaction: Transaction,
+): Promise<string | undefined> {
+  if (transaction.message !== undefined) return undefined;
+  const { smtpd, client } = session;
+  const message = await smtpd.openMessage(transaction);
+  if (message === undefined) return '451 4.3.0 Error: queue file write error';
+  // The client may have gone while we waited.
+  if (session.transaction !== transaction) {
+    message.abort();
+    return '451 4.3.0 Error: queue file write error';
+  }
+  transaction.message = message;
+  smtpd.log.info({
+    kind: 'client',
+    queueId: message.queueId,
+    client: client.label,
+    ...(transaction.saslSender === '' ? {} : { saslSender: transaction.saslSender }),
+  });
+  await message.write(formatEnvelope(smtpd.envelopeFacts(session, transaction, message)));
+  return undefined;
+}
+
+function acceptRecipient(
+  { message, recipients }: Transaction,
+  recipient: string,
+  wishes: RecipientWishes,
+): Answer | Promise<Answer> {
+  recipients.push(recipient);
+  const answer: Answer = { reply: '250 2.1.5 Ok' };
+  const written = message?.write(formatRecipient(recipient, wishes));
+  return written instanceof Promise ? written.then(() => answer) : answer;
+}
+
+export async function vrfy(session: Session, words: readonly Word[]): Promise<Answer> {
+  const { parameters } = session.smtpd;
+  if (parameters.disable_vrfy_command) return { reply: '502 5.5.1 VRFY command is disabled' };
+  const utf8 = parameters.smtputf8_enable;
+  if (words.length < 2) {
+    return { reply: `501 5.5.4 Syntax: VRFY address${utf8 ? ` [${SMTPUTF8}]` : ''}` };
+  }
+  const declared = utf8 && words.length > 2 && isSmtpUtf8(words.at(-1)?.text ?? '');
+  const given = joinWords(declared ? words.slice(0, -1) : words, 1);
+  const recipient = await readAddress(
+    session,
+    { text: given, isBroken: false },
+    { utf8: declared },
+  );
+  if (recipient === undefined) return { reply: '501 5.1.3 Bad recipient address syntax' };
+  const refused = await refuseRecipient(session, recipient);
+  return { reply: refused ?? `252 2.0.0 ${given.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?')}` };
+}
+
+interface AddressRules {
+  /** `<>` is an address, too. */
+  readonly allowNull?: boolean;
+  /** The domain may be in Unicode. */
+  readonly utf8: boolean;
+}
+
+/** Reads an address, and asks where mail for it would go; `undefined` when it is none. */
+async function readAddress(
+  session: Session,
+  word: Word,
+  { allowNull = false, utf8 }: AddressRules,
+): Promise<GivenAddress | undefined> {
+  if (word.isBroken) return undefined;
+  const { smtpd } = session;
+  const path = parsePath(word.text, {
+    strict: smtpd.parameters.strict_rfc821_envelopes,
+    allowNull,
+  });
+  if (path !== undefined) {
+    const { address, external } = path;
+    if (address === '') return { address, external, route: NO_ROUTE };
+    const route = await smtpd.resolve(session.transaction?.sender.address ?? '', address);
+    const isBad = (route.flags & RESOLVE.ERROR) !== 0 || (!utf8 && hasUnicodeDomain(address));
+    if (!isBad) return { address, external, route };
+  }
+  smtpd.log.warn(
+    `Illegal address syntax from ${session.client.label} in ${session.stage} command: ${word.text}`,
+  );
+  return undefined;
+}
+
+interface Arguments {
+  readonly path: Word;
+  readonly parameters: readonly string[];
+}
+
+/** `FROM:<a@b.c> SIZE=1`: a blank may follow the colon, but not come before it. */
+function splitArguments(words: readonly Word[], keyword: string): Arguments | undefined {
+  const [, first, second] = words;
+  if (first === undefined) return undefined;
+  const { text, isBroken } = first;
+  if (text.slice(0, keyword.length).toUpperCase() !== keyword) return undefined;
+  if (text.length > keyword.length) {
+    const path = { text: text.slice(keyword.length), isBroken };
+    return { path, parameters: textsFrom(words, 2) };
+  }
+  return second && { path: second, parameters: textsFrom(words, 3) };
+}
+
+const NO_TEXTS: readonly string[] = [];
+
+function textsFrom(words: readonly Word[], first: number): readonly string[] {
+  return words.length <= first ? NO_TEXTS : words.slice(first).map(({ text }) => text);
+}
+
+const isSmtpUtf8 = (text: string) => text.toUpperCase() === SMTPUTF8;
+
+/** A domain in Unicode is only an address to those who declared SMTPUTF8. */
+function hasUnicodeDomain(address: string): boolean {
+  return address.includes('@') && isUnicode(address.slice(address.lastIndexOf('@') + 1));
+}
+
+function isUnicode(text: string): boolean {
+  return /[\u0080-\uffff]/.test(text);
+}
