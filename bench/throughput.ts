@@ -12,6 +12,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { hasPostfix, type Kind, type MailInstance, startInstance } from './mail-instance.ts';
 import { cpuSeconds, memoryMegabytes } from './process-tree.ts';
@@ -112,7 +113,7 @@ function formatRow(name: string, kind: Kind, found: Measurement): string {
 /** One load on one fresh instance. */
 async function measure(kind: Kind, row: Row, amount: Amount): Promise<Measurement> {
   const { messages, warmUp } = amount;
-  const sink = row.name === 'relay' ? startSink() : undefined;
+  const sink = row.name === 'relay' ? await startSink() : undefined;
   const instance = startInstance(kind, SMTP_PORT, row.parameters);
   try {
     const master = instance.masterPid();
@@ -142,8 +143,23 @@ async function measure(kind: Kind, row: Row, amount: Amount): Promise<Measuremen
   }
 }
 
-function startSink(): ChildProcess {
-  return spawn('/usr/sbin/smtp-sink', [`127.0.0.1:${SINK_PORT}`, '200'], { stdio: 'ignore' });
+/** A far end that takes everything; it listens when this returns. */
+async function startSink(): Promise<ChildProcess> {
+  const sink = spawn('/usr/sbin/smtp-sink', ['-u', 'postfix', `127.0.0.1:${SINK_PORT}`, '200'], {
+    stdio: 'ignore',
+  });
+  for (let tries = 0; tries < 100; tries += 1) {
+    const socket = connect(SINK_PORT, '127.0.0.1');
+    const up = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (up) return sink;
+    await wait(50);
+  }
+  sink.kill();
+  throw new Error(`smtp-sink does not listen on port ${SINK_PORT}`);
 }
 
 async function load(instance: MailInstance, row: Row, messages: number): Promise<void> {
