@@ -1,12 +1,12 @@
 import { chownSync, closeSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { Configuration } from '../lib/config/configuration.ts';
+import { parsePort, splitInetName } from '../lib/config/inet-name.ts';
 import type { MasterEntry } from '../lib/config/master-cf.ts';
 import { FatalError } from '../lib/log/fatal.ts';
 import { lookupGroup, lookupUser } from '../lib/os/identity.ts';
 import { bindInet, bindUnix, bindUnixDatagram, makeFifo } from '../lib/os/sockets.ts';
 import { listenAddresses } from './addresses.ts';
-import { parsePort } from './ports.ts';
 
 /** One socket that is open for a service's clients, and how to reach it ourselves. */
 export interface Listener {
@@ -39,15 +39,6 @@ export function keyOf(entry: MasterEntry): string {
   if (entry.type !== 'inet') return `${entry.private ? 'private' : 'public'}/${entry.name}`;
   const { host, port } = splitInetName(entry.name);
   return host === '' ? String(parsePort(port)) : `[${host}]:${parsePort(port)}`;
-}
-
-/** Splits `25`, `host:smtp`, `[::1]:25`, `:submission`. Postfix: master(5). */
-export function splitInetName(name: string): { host: string; port: string } {
-  const bracketed = /^\[([^\]]*)\]:(.+)$/.exec(name);
-  if (bracketed) return { host: bracketed[1] ?? '', port: bracketed[2] ?? '' };
-  const colon = name.lastIndexOf(':');
-  if (colon < 0) return { host: '', port: name };
-  return { host: name.slice(0, colon), port: name.slice(colon + 1) };
 }
 
 /**

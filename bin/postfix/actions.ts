@@ -8,7 +8,7 @@ import {
   isRunning,
   masterPid,
 } from './administration.ts';
-import { checkFatal, checkServices, checkWarnings } from './check.ts';
+import { checkConfiguration, checkFatal, checkWarnings } from './check.ts';
 
 /** `stop` waits this long for the mail system to end, then it uses force. */
 const STOP_TRIES = 50;
@@ -85,7 +85,7 @@ export function abort(administration: Administration): number {
 /** `postfix reload`: new configuration for all, if it can be read; the busy finish first. */
 export function reload(administration: Administration): number {
   if (!requireRunning(administration)) return 1;
-  if (!checkServices(administration)) return 1;
+  if (!checkConfiguration(administration)) return 1;
   administration.log.info('refreshing the Postfix mail system');
   process.kill(masterPid(administration), 'SIGHUP');
   return 0;

@@ -10,13 +10,12 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { parseMasterCf } from '../../lib/config/master-cf.ts';
 import { lookupGroup, lookupUser } from '../../lib/os/identity.ts';
 import type { Administration } from './administration.ts';
+import { configurationTroubles } from './configuration-check.ts';
 import { unhonoured } from './honoured.ts';
 
 /** A directory below queue_directory: who owns it, and its mode. security.md section 3. */
@@ -55,12 +54,12 @@ export function check(administration: Administration): number {
 /** What must be right before anything can start. Says what is not. */
 export function checkFatal(administration: Administration): boolean {
   const { configuration, log } = administration;
+  if (!checkConfiguration(administration)) return false;
   const queue = configuration.get('queue_directory');
   if (!existsSync(queue)) {
     log.fatal(`no Postfix queue directory ${queue}!`);
     return false;
   }
-  if (!checkServices(administration)) return false;
   try {
     createMissing(administration);
   } catch (error) {
@@ -70,27 +69,11 @@ export function checkFatal(administration: Administration): boolean {
   return true;
 }
 
-/** Whether master can read master.cf; says what is wrong with it. */
-export function checkServices({ configuration, log }: Administration): boolean {
-  const masterCf = join(configuration.directory, 'master.cf');
-  if (!existsSync(masterCf)) {
-    log.fatal(`no ${masterCf} file found`);
-    return false;
-  }
-  try {
-    const entries = parseMasterCf(readFileSync(masterCf, 'utf8'), masterCf);
-    const hasPostlog = entries.some(
-      ({ name, type }) => name === 'postlog' && type === 'unix-dgram',
-    );
-    if (configuration.get('maillog_file') === '' || hasPostlog) return true;
-    log.fatal(
-      "missing 'postlog' service in master.cf - run 'postfix upgrade-configuration', " +
-        'or add the line: postlog unix-dgram n - n - 1 postlogd',
-    );
-  } catch (error) {
-    log.fatal((error as Error).message);
-  }
-  return false;
+/** Whether the daemons can read main.cf and master.cf; says what is wrong with them. */
+export function checkConfiguration({ configuration, log }: Administration): boolean {
+  const troubles = configurationTroubles(configuration);
+  for (const trouble of troubles) log.fatal(trouble);
+  return troubles.length === 0;
 }
 
 /** What is suspicious, but no reason to stop the mail. */

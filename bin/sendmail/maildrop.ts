@@ -7,6 +7,8 @@ import { CLEANUP_STATUS } from '../../lib/clients/cleanup.ts';
 import { trigger } from '../../lib/clients/trigger.ts';
 import { nowMicroseconds } from '../../lib/clock/clock.ts';
 import type { Configuration } from '../../lib/config/configuration.ts';
+import { FatalError } from '../../lib/log/fatal.ts';
+import { errorText } from '../../lib/os/error.ts';
 import { lookupGroup } from '../../lib/os/identity.ts';
 import { createQueueFile, type NewQueueFile } from '../../lib/queue/new-file.ts';
 import { DEFAULT_HASHING } from '../../lib/queue/queue-path.ts';
@@ -27,14 +29,27 @@ export function canUseMaildrop(): boolean {
   }
 }
 
-/** @throws as open(2): the disk is full */
+/** @throws {FatalError} when no file can be made: the disk is full */
 export function openMaildrop(configuration: Configuration, onWarning: (text: string) => void) {
-  const file = createQueueFile('maildrop', {
-    long: configuration.get('enable_long_queue_ids'),
-    hashing: DEFAULT_HASHING,
-    mode: WRITING_MODE,
-  });
-  return new MaildropFile(file, configuration, onWarning);
+  const file = createFile(configuration);
+  try {
+    return new MaildropFile(file, configuration, onWarning);
+  } catch (error) {
+    file.discard();
+    throw new FatalError(`write ${file.path}: ${errorText(error)}`);
+  }
+}
+
+function createFile(configuration: Configuration): NewQueueFile {
+  try {
+    return createQueueFile('maildrop', {
+      long: configuration.get('enable_long_queue_ids'),
+      hashing: DEFAULT_HASHING,
+      mode: WRITING_MODE,
+    });
+  } catch (error) {
+    throw new FatalError(`create queue file in maildrop: ${errorText(error)}`);
+  }
 }
 
 class MaildropFile implements SubmissionSink {
@@ -97,7 +112,7 @@ class MaildropFile implements SubmissionSink {
   }
 
   #fail(error: unknown): false {
-    this.#onWarning(`write ${this.#file.path}: ${(error as Error).message}`);
+    this.#onWarning(`write ${this.#file.path}: ${errorText(error)}`);
     this.#failure = { status: CLEANUP_STATUS.WRITE, reason: '' };
     return false;
   }

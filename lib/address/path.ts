@@ -33,10 +33,9 @@ export function parsePath(text: string, rules: PathRules = {}): Path | undefined
   const tree = parse(withoutRoute(external));
   const addresses = addressTokens(tree);
   if (addresses.length > 1) return undefined;
-  if (rules.strict && (!text.startsWith('<') || hasOtherWords(tree))) return undefined;
+  if (rules.strict && (!hasBrackets || hasOtherWords(tree))) return undefined;
   const address = internalText(addresses[0]?.head);
   if (address === '' && !rules.allowNull) return undefined;
-  if (rules.strict && external.startsWith('@')) return undefined;
   return { address, external };
 }
 

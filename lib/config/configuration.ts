@@ -8,7 +8,13 @@ import { ExpansionError, expand } from './expand.ts';
 import type { Parameter } from './kind.ts';
 import { defaultDomain, defaultHostname, hostnameTrouble } from './machine.ts';
 import { parseAssignment, parseMainCf } from './main-cf.ts';
-import { NetworkError, networksByStyle, type OwnAddress, ownAddresses } from './networks.ts';
+import {
+  NetworkError,
+  networksByStyle,
+  type OwnAddress,
+  ownAddresses,
+  parseProtocols,
+} from './networks.ts';
 import { isParameterName, PARAMETERS, type ParameterName, type ValueOf } from './parameters.ts';
 import { ConfigError, type Origin, openErrorText, type Setting } from './source.ts';
 import { transportParameter } from './transport.ts';
@@ -97,7 +103,8 @@ export function createConfiguration(parts: {
     config_directory: () => directory,
     myhostname: () => defaultHostname(settings.has('mydomain') ? text('mydomain') : undefined),
     mydomain: () => defaultDomain(text('myhostname')),
-    mynetworks: () => networksByStyle(text('mynetworks_style'), addresses()),
+    mynetworks: () =>
+      guard('mynetworks_style', () => networksByStyle(text('mynetworks_style'), addresses())),
     process_id: () => String(process.pid),
     process_name: () => parts.processName ?? '',
     service_name: () => parts.serviceName ?? '',
@@ -185,6 +192,7 @@ export function createConfiguration(parts: {
   }
 
   function addresses(): readonly OwnAddress[] {
+    guard('inet_protocols', () => parseProtocols(text('inet_protocols')));
     return guard('inet_interfaces', () =>
       ownAddresses(text('inet_interfaces'), text('inet_protocols')),
     );

@@ -39,7 +39,7 @@ export interface MailParameters {
   /** `7BIT`, `8BITMIME`, or ''. */
   readonly body: string;
   readonly smtputf8: boolean;
-  /** AUTH= in decoded form. */
+  /** AUTH=, as it was given: xtext. */
   readonly auth?: string;
   /** XVERP: its delimiters; '' for the default ones. */
   readonly verp?: string;
@@ -86,7 +86,7 @@ function mailParameter(
   if (name === 'SMTPUTF8' && value === undefined && rules.smtputf8) return { smtputf8: true };
   if (name === 'AUTH' && value !== undefined) {
     if (sofar.auth !== undefined) return { refusal: REFUSALS.secondAuth };
-    return { auth: decodeXtext(value) ?? value };
+    return { auth: value };
   }
   if (name === 'XVERP' && rules.verpDelimiters !== undefined) {
     return verpParameter(value, rules.verpDelimiters);

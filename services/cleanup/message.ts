@@ -9,8 +9,7 @@ import { now } from '../../lib/clock/clock.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
 import type { LogEvent } from '../../lib/log/event.ts';
 import type { Log } from '../../lib/log/log.ts';
-import { describeTrouble } from '../../lib/net/trouble.ts';
-import { isErrno } from '../../lib/os/error.ts';
+import { errorText, isErrno } from '../../lib/os/error.ts';
 import type { NewQueueFile } from '../../lib/queue/new-file.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import type { SizeRecord } from '../../lib/queue/size-record.ts';
@@ -162,7 +161,7 @@ export class Message {
       this.warn('queue file size limit exceeded');
       this.fail(STATUS.SIZE);
     } else {
-      this.warn(`write queue file: ${describeTrouble(error)}`);
+      this.warn(`write queue file: ${errorText(error)}`);
       this.fail(STATUS.WRITE);
     }
   }

@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, fstatSync, opendirSync, openSync, unlinkSync } from 'node:fs';
 import { IpcError } from '../../lib/ipc/error.ts';
-import { isErrno } from '../../lib/os/error.ts';
+import { errorText, isErrno } from '../../lib/os/error.ts';
 import { isReady } from '../../lib/queue/queue-file.ts';
 import { parseQueueId } from '../../lib/queue/queue-id.ts';
 import { type MaildropFile, takeFile } from './maildrop-file.ts';
@@ -41,7 +41,7 @@ async function takeEntry(pickup: Pickup, name: string): Promise<boolean> {
   } catch (error) {
     if (!(error instanceof IpcError) && !isErrno(error, 'ENOENT', 'EIO')) throw error;
     // The file stays; the next round finds it.
-    pickup.log.warn(`${file.path}: ${(error as Error).message}`);
+    pickup.log.warn(`${file.path}: ${errorText(error)}`);
     return false;
   } finally {
     closeSync(file.fd);
@@ -55,7 +55,7 @@ function openFile(pickup: Pickup, name: string): MaildropFile | undefined {
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if (!isErrno(error, 'ENOENT')) pickup.log.warn(`open ${path}: ${(error as Error).message}`);
+    if (!isErrno(error, 'ENOENT')) pickup.log.warn(`open ${path}: ${errorText(error)}`);
     return undefined;
   }
   const stats = fstatSync(fd);

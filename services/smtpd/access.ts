@@ -13,7 +13,7 @@ import {
   type Restriction,
   type Stage,
 } from './restrictions.ts';
-import { type Decision, refusal, type Step, type Verdict } from './verdict.ts';
+import { type Decision, type Note, refusal, type Step, type Verdict } from './verdict.ts';
 
 /** One entry of a list. */
 interface Rule {
@@ -118,6 +118,7 @@ class Evaluation {
   readonly #knowledge: Knowledge;
   readonly #trail: Step[] = [];
   readonly #warnings: string[] = [];
+  readonly #notes: Note[] = [];
   #deferIfPermit: string | undefined;
   #deferIfReject: string | undefined;
   /** Where we are: the list, the rule in it, and what the list looks at. */
@@ -161,6 +162,8 @@ class Evaluation {
     const list = this.#lists[this.#list];
     if (list === undefined) return false;
     const { stage, rules } = list;
+    // What one stage would rather say than refuse does not concern the next.
+    if (stage !== this.#facts?.stage) this.#deferIfReject = undefined;
     this.#rule = 0;
     const subject = subjectOf(stage, this.#sessionFacts);
     // Nobody said HELO, or MAIL: there is nothing to look at.
@@ -184,7 +187,8 @@ class Evaluation {
       if (verdict.kind === 'permit') this.#rules = [];
       return undefined;
     }
-    const { kind, reply, isTrouble } = verdict;
+    const { kind, reply, isTrouble, note } = verdict;
+    if (note !== undefined) this.#notes.push(note);
     if (warnOnly && isTrouble !== true) {
       this.#warnings.push(reply);
     } else if (kind === 'defer-if-permit') {
@@ -202,6 +206,7 @@ class Evaluation {
     return {
       refusal,
       warnings: this.#warnings,
+      notes: this.#notes,
       deferIfPermit: this.#deferIfPermit,
       trail: this.#trail,
     };

@@ -35,17 +35,19 @@ const COMMANDS = new Map<string, Command>(
       { name: 'RSET', counted: 'rset', mayPipeline: true, isJunk: true, run: rset },
       { name: 'NOOP', counted: 'noop', isJunk: true, run: () => OK },
       { name: 'VRFY', counted: 'vrfy', isJunk: true, run: vrfy },
-      { name: 'ETRN', counted: 'etrn', isJunk: true, run: etrn },
+      { name: 'ETRN', counted: 'etrn', mayPipeline: true, isJunk: true, run: etrn },
       { name: 'QUIT', counted: 'quit', mayPipeline: true, run: () => BYE },
       {
         name: 'STARTTLS',
         counted: 'starttls',
+        mayPipeline: true,
         run: notBuilt('502 5.5.1 Error: command not implemented'),
       },
       {
         name: 'AUTH',
         counted: 'auth',
-        run: notBuilt('503 5.5.1 Error: authentication not enabled'),
+        mayPipeline: true,
+        run: auth,
       },
       { name: 'BDAT', counted: 'bdat', mayPipeline: true, run: bdat },
       { name: 'XCLIENT', counted: 'xclient', mayPipeline: true, run: unauthorized },
@@ -65,6 +67,13 @@ export function findCommand(word: string): Command | undefined {
 /** What a Postfix without the feature answers. */
 function notBuilt(reply: string): Command['run'] {
   return () => ({ reply });
+}
+
+/** Nobody can log in. */
+function auth({ smtpd, helo }: Session): Answer {
+  return smtpd.parameters.smtpd_helo_required && helo === undefined
+    ? { reply: '503 5.5.1 Error: send HELO/EHLO first' }
+    : { reply: '503 5.5.1 Error: authentication not enabled' };
 }
 
 /** CHUNKING is not offered, so a client that sends BDAT does not listen. */
@@ -88,10 +97,16 @@ async function ehlo(session: Session, words: readonly Word[]): Promise<Answer> {
   const refused = await greet(session, words, 'ESMTP');
   if (refused) return refused;
   const { smtpd, client } = session;
-  const { keywords, rules, discarded } = await smtpd.keywords.offerTo(client);
-  session.rules = rules;
-  if (discarded !== '') smtpd.log.info(`discarding EHLO keywords: ${discarded}`);
-  const lines = [smtpd.parameters.myhostname, ...keywords];
+  const { myhostname } = smtpd.parameters;
+  const { offer } = client;
+  if (offer === undefined) {
+    const reply = `421 4.3.0 ${myhostname} Server local data error`;
+    smtpd.log.warn(`don't know what EHLO features to announce to ${client.label}`);
+    smtpd.log.info(`NOQUEUE: reject: ${session.stage} from ${client.label}: ${reply}`);
+    return { reply, closes: true };
+  }
+  if (offer.discarded !== '') smtpd.log.info(`discarding EHLO keywords: ${offer.discarded}`);
+  const lines = [myhostname, ...offer.keywords];
   return { reply: lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`) };
 }
 
@@ -102,7 +117,6 @@ async function greet(
 ): Promise<Answer | undefined> {
   if (words.length < 2) return { reply: `501 Syntax: ${session.stage} hostname` };
   const { smtpd, helo: earlier } = session;
-  session.reset();
   session.helo = sanitize(joinWords(words, 1));
   if (!smtpd.parameters.smtpd_delay_reject) {
     const refusal = await session.refusalAt('helo');
@@ -111,6 +125,7 @@ async function greet(
       return { reply: refusal };
     }
   }
+  session.reset();
   session.protocol = protocol;
   return undefined;
 }

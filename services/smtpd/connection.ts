@@ -49,8 +49,8 @@ export interface Connection {
   readonly pending: Buffer;
   readonly hasPending: boolean;
   readonly isOpen: boolean;
-  /** Takes in what the client sends, which waits for `start`. */
-  open(): void;
+  /** Takes in what the client sends, which waits for `start`; it hears what is said already. */
+  open(): Promise<void>;
   /** Hands out commands from now on. */
   start(): void;
   /** Sends whole reply lines; those to commands that came together leave together. */
@@ -90,6 +90,7 @@ export function openConnection(
 }
 
 const DONE: Promise<void> | void = undefined;
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 /** No whole line is there, or no content. */
 const STARVED = 'starved';
 
@@ -132,12 +133,15 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     return !this.#ended && !this._socket.destroyed;
   }
 
-  open(): void {
+  async open(): Promise<void> {
     const socket = this._socket;
     socket.on('close', () => this.#close());
     socket.on('error', () => socket.destroy());
     if (this._parser) socket.pipe(this._parser);
     if (socket.destroyed) this.#close();
+    // In the first turn the event loop learns of the socket, in the second it reads.
+    await turn();
+    await turn();
   }
 
   start(): void {

@@ -4,6 +4,7 @@ import { RESOLVE, type Resolution } from '../../lib/clients/rewrite.ts';
 import { now } from '../../lib/clock/clock.ts';
 import {
   type MailParameters,
+  type ParameterRules,
   parseMailParameters,
   parseRcptParameters,
 } from '../../lib/smtp/arguments.ts';
@@ -25,7 +26,7 @@ export async function mail(session: Session, words: readonly Word[]): Promise<An
   if (session.transaction) return { reply: '503 5.5.1 Error: nested MAIL command' };
   const given = splitArguments(words, 'FROM:');
   if (given === undefined) return { reply: '501 5.5.4 Syntax: MAIL FROM:<address>' };
-  const { rules } = session;
+  const rules = rulesFor(session);
   const utf8 = rules.smtputf8 === true && given.parameters.some(isSmtpUtf8);
   const sender = await readAddress(session, given.path, { allowNull: true, utf8 });
   if (sender === undefined) return { reply: '501 5.1.7 Bad sender address syntax' };
@@ -51,7 +52,7 @@ function newTransaction(sender: GivenAddress, wishes: MailParameters): Transacti
     smtputf8: wishes.smtputf8,
     envelopeId: wishes.envid,
     retFlags: wishes.ret,
-    saslSender: wishes.auth ?? '',
+    saslSender: wishes.auth === undefined || wishes.auth === '<>' ? '' : wishes.auth,
     verp: wishes.verp,
     recipients: [],
     overshoot: 0,
@@ -78,7 +79,14 @@ async function refuseSender(
     if (refusal !== undefined) return refusal;
   }
   if (mustDeclare(session, transaction.sender.address)) return UNDECLARED;
-  if (!smtpd.hasSpace(size ?? 0)) return logged(session, '452 4.3.1 Insufficient system storage');
+  const shortage = smtpd.spaceShortage(size ?? 0);
+  if (shortage !== undefined) {
+    // Postfix does not know the sender any more when it logs this.
+    session.reset();
+    const reply = logged(session, '452 4.3.1 Insufficient system storage');
+    smtpd.log.warn(shortage);
+    return reply;
+  }
   if (parameters.smtpd_delay_open_until_valid_rcpt) return undefined;
   return openMessage(session, transaction);
 }
@@ -103,7 +111,7 @@ export async function rcpt(session: Session, words: readonly Word[]): Promise<An
   if (given === undefined) return { reply: '501 5.5.4 Syntax: RCPT TO:<address>' };
   const recipient = await readAddress(session, given.path, { utf8: transaction.smtputf8 });
   if (recipient === undefined) return { reply: '501 5.1.3 Bad recipient address syntax' };
-  const wishes = parseRcptParameters(given.parameters, session.rules);
+  const wishes = parseRcptParameters(given.parameters, rulesFor(session));
   if ('refusal' in wishes) {
     if (wishes.warning !== undefined) session.smtpd.log.warn(wishes.warning);
     return { reply: wishes.refusal };
@@ -222,6 +230,13 @@ async function readAddress(
   );
   return undefined;
 }
+
+/** The parameters of MAIL and RCPT that the client may use. */
+function rulesFor({ client }: Session): ParameterRules {
+  return client.offer?.rules ?? NO_PARAMETERS;
+}
+
+const NO_PARAMETERS: ParameterRules = { dsn: false };
 
 interface Arguments {
   readonly path: Word;

@@ -2,8 +2,7 @@
 
 import { splitList } from '../../lib/config/configuration.ts';
 import type { ParameterRules } from '../../lib/smtp/arguments.ts';
-import type { TableList } from '../../lib/table/table-list.ts';
-import type { Client } from './transaction.ts';
+import { TableError, type TableList } from '../../lib/table/table.ts';
 
 /** The parameters that decide. */
 export interface KeywordSettings {
@@ -26,47 +25,64 @@ export interface Offer {
 /** The words of smtpd_discard_ehlo_keywords, in the order of Postfix's log line. */
 const DISCARDABLE = [
   '8bitmime',
-  'auth',
-  'chunking',
-  'dsn',
-  'enhancedstatuscodes',
-  'etrn',
   'pipelining',
-  'silent-discard',
   'size',
-  'smtputf8',
-  'starttls',
-  'verp',
   'vrfy',
+  'etrn',
+  'auth',
+  'verp',
+  'starttls',
   'xclient',
   'xforward',
+  'enhancedstatuscodes',
+  'dsn',
+  'smtputf8',
+  'chunking',
+  'silent-discard',
 ];
 
 export class Keywords {
   readonly #settings: KeywordSettings;
   readonly #exceptions: TableList;
   readonly #warn: (text: string) => void;
+  readonly #discarded: ReadonlySet<string>;
 
   /** @param exceptions smtpd_discard_ehlo_keyword_address_maps: what is left out for an address */
   constructor(settings: KeywordSettings, exceptions: TableList, warn: (text: string) => void) {
     this.#settings = settings;
     this.#exceptions = exceptions;
     this.#warn = warn;
+    this.#discarded = this.#parse(settings.smtpd_discard_ehlo_keywords);
   }
 
-  /** Before EHLO: everything may be used. */
-  initialRules(client: Client): ParameterRules {
-    return this.#rules(client, new Set());
+  /** What is offered when no table has a say. */
+  usualOffer(mayVerp: boolean): Offer {
+    return this.#offer(mayVerp, this.#discarded);
   }
 
-  /** @throws {TableError} when a table does not answer */
-  async offerTo(client: Client): Promise<Offer> {
-    const found = await this.#exceptions.lookup(client.address);
-    const discarded = this.#parse(found?.value ?? this.#settings.smtpd_discard_ehlo_keywords);
+  /** @returns `undefined` when a table does not answer */
+  async offerTo(address: string, mayVerp: boolean): Promise<Offer | undefined> {
+    if (this.#exceptions.tables.length === 0) return this.usualOffer(mayVerp);
+    try {
+      const found = await this.#exceptions.lookup(address);
+      const discarded = found === undefined ? this.#discarded : this.#parse(found.value);
+      return this.#offer(mayVerp, discarded);
+    } catch (error) {
+      if (error instanceof TableError) return undefined;
+      throw error;
+    }
+  }
+
+  #offer(mayVerp: boolean, discarded: ReadonlySet<string>): Offer {
+    const { smtputf8_enable, verp_delimiter_filter } = this.#settings;
     const isSilent = discarded.has('silent-discard') || discarded.has('enhancedstatuscodes');
     return {
-      keywords: this.#keywords(client, discarded),
-      rules: this.#rules(client, discarded),
+      keywords: this.#keywords(mayVerp, discarded),
+      rules: {
+        dsn: !discarded.has('dsn'),
+        smtputf8: smtputf8_enable && !discarded.has('smtputf8'),
+        ...(mayVerp ? { verpDelimiters: verp_delimiter_filter } : {}),
+      },
       discarded: isSilent ? '' : [...discarded].join(' ').toUpperCase(),
     };
   }
@@ -79,22 +95,14 @@ export class Keywords {
     return new Set(DISCARDABLE.filter((word) => words.includes(word)));
   }
 
-  #rules(client: Client, discarded: ReadonlySet<string>): ParameterRules {
-    return {
-      dsn: !discarded.has('dsn'),
-      smtputf8: this.#settings.smtputf8_enable && !discarded.has('smtputf8'),
-      ...(client.mayVerp ? { verpDelimiters: this.#settings.verp_delimiter_filter } : {}),
-    };
-  }
-
-  #keywords(client: Client, discarded: ReadonlySet<string>): string[] {
+  #keywords(mayVerp: boolean, discarded: ReadonlySet<string>): string[] {
     const { message_size_limit: size, disable_vrfy_command, smtputf8_enable } = this.#settings;
     const offers: [word: string, line: string, isOffered: boolean][] = [
       ['pipelining', 'PIPELINING', true],
       ['size', size === 0 ? 'SIZE' : `SIZE ${size}`, true],
       ['vrfy', 'VRFY', !disable_vrfy_command],
       ['etrn', 'ETRN', true],
-      ['verp', 'XVERP', client.mayVerp],
+      ['verp', 'XVERP', mayVerp],
       ['enhancedstatuscodes', 'ENHANCEDSTATUSCODES', true],
       ['8bitmime', '8BITMIME', true],
       ['dsn', 'DSN', true],

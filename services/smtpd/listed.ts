@@ -7,6 +7,7 @@ import { RESOLVE, type Resolution } from '../../lib/clients/rewrite.ts';
 import { addressKeys, search } from '../../lib/table/address-search.ts';
 import { TableError } from '../../lib/table/table.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
+import { adaptStatus } from './address-status.ts';
 import { DUNNO, lookupFailure, refusal, type Verdict } from './verdict.ts';
 
 /** The tables that say who exists; a list without tables knows everybody. */
@@ -72,7 +73,7 @@ async function findListed(
     for (const tables of [...listings.rewritten, ...rewritten]) {
       if (await isFound(tables, recipient, rules.recipient_delimiter)) return DUNNO;
     }
-    if (own === undefined) return undeliverable(party, address, route);
+    if (own === undefined) return undeliverable(party, address, route, rules);
     const known =
       own.tables !== undefined && (await isFound(own.tables, recipient, rules.recipient_delimiter));
     return known ? DUNNO : unknown(party, address, own, rules);
@@ -137,18 +138,33 @@ function unknown(
   };
 }
 
-/** A transport that only gives a reason: `error:5.2.1 mailbox disabled`. */
-function undeliverable(party: Party, address: string, { transport, nexthop }: Resolution): Verdict {
-  const [code, fallback] = transport === 'error' ? [550, '5.1.1'] : [450, '4.1.1'];
-  const coded = /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/.exec(nexthop);
-  const status = statusOf(party, coded?.[1] ?? String(fallback));
-  const why = coded?.[2] ?? nexthop;
+/**
+ * A transport that only gives a reason: `error:5.2.1 mailbox disabled`. A virtual alias domain has
+ * that transport, too.
+ */
+function undeliverable(
+  party: Party,
+  address: string,
+  { transport, nexthop, flags }: Resolution,
+  rules: ListedRules,
+): Verdict {
+  const [, own, reason = nexthop] = CODED.exec(nexthop) ?? [];
+  const [code, fallback] =
+    transport === 'retry'
+      ? [450, '4.1.1']
+      : [(flags & RESOLVE.ALIAS) === 0 ? 550 : rules.unknown_virtual_alias_reject_code, '5.1.1'];
+  const { status, note } =
+    own === undefined ? { status: statusOf(party, fallback) } : adaptStatus(own, party);
   return {
     kind: 'reject',
-    reply: refusal(Number(code), status, `<${address}>: ${REJECTED[party]}: ${why}`),
+    reply: refusal(code, status, `<${address}>: ${REJECTED[party]}: ${reason}`),
     because: `${transport}:${nexthop}`,
+    note,
   };
 }
+
+/** A reason that starts with an RFC 3463 status. */
+const CODED = /^([245]\.\d{1,3}\.\d{1,3})\s+(.*)$/;
 
 /** RFC 3463: what is wrong with a recipient's address is not what is wrong with a sender's. */
 function statusOf(party: Party, status: string): string {

@@ -99,8 +99,11 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
           reply: refusal(503, '5.5.0', rejected(facts, 'Improper use of SMTP command pipelining')),
         }
       : DUNNO,
-  permit_mynetworks: ({ clientAddress, clientLabel, clientNetwork: network }) => {
-    if (typeof network === 'object') return lookupFailure(clientLabel, network.failed);
+  permit_mynetworks: ({ subject, clientAddress, clientNetwork: network }) => {
+    if (typeof network === 'object') {
+      const note = { severity: 'warn', text: network.failed } as const;
+      return { ...lookupFailure(subject, network.failed), note };
+    }
     return network === undefined
       ? DUNNO
       : { kind: 'permit', because: `${clientAddress} matches ${network} in mynetworks` };

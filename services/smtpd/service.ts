@@ -150,11 +150,12 @@ export class Smtpd {
     const excused =
       this.#newlineRule === 'accept' ||
       typeof (await patternOf(this.#newlineExclusions, name, address)) === 'string';
+    const mayVerp = typeof (await patternOf(this.#verpClients, name, address)) === 'string';
     return {
       ...client,
       network,
       isLocalRewrite,
-      mayVerp: typeof (await patternOf(this.#verpClients, name, address)) === 'string',
+      offer: await this.keywords.offerTo(address, mayVerp),
       newlines: excused ? 'accept' : this.#newlineRule,
     };
   }
@@ -232,18 +233,15 @@ export class Smtpd {
     return this.#flush.sendSite(domain);
   }
 
-  /** Room for a message of this declared size, and some more. */
-  hasSpace(sizeBytes: number): boolean {
+  /** Whether there is no room for a message of this size, and some more: what the log says then. */
+  spaceShortage(sizeBytes: number): string | undefined {
     const { message_size_limit: limit, queue_minfree: least } = this.parameters;
     if (monotonic() - this.#space.checkedAt > SPACE_CHECK_MS) {
       this.#space = { bytes: freeSpace('.').bytes, checkedAt: monotonic() };
     }
     const { bytes } = this.#space;
-    if (bytes > least && bytes >= SPACE_FACTOR * limit && bytes >= sizeBytes) return true;
-    this.log.warn(
-      `not enough free space in mail queue: ${bytes} bytes < ${SPACE_FACTOR}*message size limit`,
-    );
-    return false;
+    if (bytes > least && bytes >= SPACE_FACTOR * limit && bytes >= sizeBytes) return undefined;
+    return `not enough free space in mail queue: ${bytes} bytes < ${SPACE_FACTOR}*message size limit`;
   }
 
   /** Counts a client in. @returns the reply that turns it away */

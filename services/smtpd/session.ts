@@ -6,7 +6,6 @@
 import type { Socket } from 'node:net';
 import { sleep } from '../../lib/clock/clock.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
-import type { ParameterRules } from '../../lib/smtp/arguments.ts';
 import { lookupClientName, UNKNOWN } from './client-name.ts';
 import { CommandCounts } from './command-counts.ts';
 import type { Line } from './command-input.ts';
@@ -69,8 +68,6 @@ export class Session {
   pipelined = false;
   /** The command at hand, in capitals; `CONNECT` before the first. */
   stage = 'CONNECT';
-  /** The parameters of MAIL and RCPT that the client may use. */
-  rules: ParameterRules;
   /** The reply that refused the client when it connected. */
   #refused: string | undefined;
   /** Reasons to refuse later what was permitted: since the client connected, and said HELO. */
@@ -97,10 +94,9 @@ export class Session {
       label: `${UNKNOWN}[${address}]`,
       network: undefined,
       isLocalRewrite: false,
-      mayVerp: false,
+      offer: smtpd.keywords.usualOffer(false),
       newlines: 'normalize',
     };
-    this.rules = smtpd.keywords.initialRules(this.client);
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -118,8 +114,8 @@ export class Session {
 
   /** Serves the client; resolves when it has gone. Never throws. */
   async run(): Promise<void> {
-    this.connection.open();
     try {
+      await this.connection.open();
       await this.#identify();
       await this.#greet();
       this.connection.start();
@@ -138,7 +134,7 @@ export class Session {
       action,
       stage: this.stage,
       client: client.label,
-      text,
+      text: this.smtpd.parameters.soft_bounce ? soften(text) : text,
       from: transaction?.sender.address,
       to: recipient,
       protocol: this.protocol,
@@ -180,7 +176,9 @@ export class Session {
       deferred,
     });
     const address = isContent ? this.onlyRecipient : subject.recipient?.address;
-    return this.#log(decision, decision.refusal ?? decision.deferIfPermit, address);
+    // VRFY is not a promise to take mail.
+    const deferral = this.stage === 'VRFY' ? undefined : decision.deferIfPermit;
+    return this.#log(decision, decision.refusal ?? deferral, address);
   }
 
   /** The recipient, if there is just one. */
@@ -189,7 +187,8 @@ export class Session {
     return recipients.length === 1 ? recipients[0] : undefined;
   }
 
-  #log({ warnings }: Decision, refusal: string | undefined, recipient?: string) {
+  #log({ notes, warnings }: Decision, refusal: string | undefined, recipient?: string) {
+    for (const { severity, text } of notes) this.smtpd.log[severity](text);
     for (const warning of warnings) this.logRule('reject_warning', warning, recipient);
     if (refusal !== undefined) this.logRule('reject', refusal, recipient);
     return refusal;
@@ -216,7 +215,6 @@ export class Session {
     }
     smtpd.log.info({ kind: 'connect', client: this.client.label });
     this.client = await smtpd.recognize(this.client);
-    this.rules = smtpd.keywords.initialRules(this.client);
   }
 
   async #greet(): Promise<void> {
@@ -249,21 +247,21 @@ export class Session {
     const words = splitWords(line.text);
     const word = words[0]?.text;
     if (word === undefined) return this.#answerError(SYNTAX_ERROR);
-    if (this.smtpd.hasIgnoredCommands) return this.#takeUnlessIgnored(word, words, line.text);
-    return this.#take(word, words, line.text);
+    if (this.smtpd.hasIgnoredCommands) return this.#takeUnlessIgnored(word, words, line);
+    return this.#take(word, words, line);
   }
 
-  async #takeUnlessIgnored(word: string, words: readonly Word[], text: string): Promise<void> {
-    if (!(await this.smtpd.isIgnored(word))) return this.#take(word, words, text);
+  async #takeUnlessIgnored(word: string, words: readonly Word[], line: Line): Promise<void> {
+    if (!(await this.smtpd.isIgnored(word))) return this.#take(word, words, line);
     await this.#answer({ reply: '250 2.0.0 Ok' });
     this.#countJunk();
     this.#endIfTooManyErrors();
   }
 
-  #take(word: string, words: readonly Word[], text: string): Promise<void> | void {
+  #take(word: string, words: readonly Word[], line: Line): Promise<void> | void {
     const command = findCommand(word);
     this.counts.start(command?.counted ?? 'unknown');
-    if (command === undefined) return this.#refuseUnknown(word, text);
+    if (command === undefined) return this.#refuseUnknown(word, line);
     if (this.#refused !== undefined && command.name !== 'QUIT') return this.#refuseRefused();
     this.stage = command.name;
     const mayPipeline = this.protocol === 'ESMTP' && command.mayPipeline === true;
@@ -273,11 +271,11 @@ export class Session {
     return this.#finish(command, answer);
   }
 
-  async #refuseUnknown(word: string, text: string): Promise<void> {
+  async #refuseUnknown(word: string, { text, isUtf8 }: Line): Promise<void> {
     const { smtpd } = this;
     this.stage = 'UNKNOWN';
     if (HEADER_NAME.test(word) || (await smtpd.isForbidden(word))) {
-      const shown = escapeBytes(Buffer.from(text)).slice(0, SHOWN_MAX);
+      const shown = escapeBytes(Buffer.from(text, isUtf8 ? 'utf8' : 'latin1')).slice(0, SHOWN_MAX);
       smtpd.log.warn(`non-SMTP command from ${this.client.label}: ${shown}`);
       return this.#answer(GOODBYE);
     }

@@ -1,6 +1,7 @@
 import type { CleanupMessage } from '../../lib/clients/cleanup.ts';
 import type { Resolution } from '../../lib/clients/rewrite.ts';
 import type { NewlineRule } from './content-reader.ts';
+import type { Offer } from './keywords.ts';
 
 /** Who a client is, and what it may therefore do. */
 export interface Client {
@@ -16,8 +17,8 @@ export interface Client {
   readonly network: string | undefined | { readonly failed: string };
   /** Addresses without a domain, and headers, are completed with ours. */
   readonly isLocalRewrite: boolean;
-  /** XVERP is for it. */
-  readonly mayVerp: boolean;
+  /** What EHLO offers it; `undefined` when a table does not answer. */
+  readonly offer: Offer | undefined;
   /** How its bare line feeds are taken. */
   readonly newlines: NewlineRule;
 }

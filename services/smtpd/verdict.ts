@@ -24,6 +24,13 @@ interface Objection {
   readonly because?: string;
   /** It is us who are in trouble: `warn_if_reject` does not make it harmless. */
   readonly isTrouble?: boolean;
+  readonly note?: Note;
+}
+
+/** Something for the log besides the refusal. */
+export interface Note {
+  readonly severity: 'info' | 'warn';
+  readonly text: string;
 }
 
 /** The outcome of one restriction. */
@@ -38,6 +45,7 @@ export interface Decision {
   readonly refusal: string | undefined;
   /** Refusals that were only warned about. */
   readonly warnings: readonly string[];
+  readonly notes: readonly Note[];
   /** To be sent later, if everything else permits. */
   readonly deferIfPermit: string | undefined;
   readonly trail: readonly Step[];
@@ -58,7 +66,7 @@ export function refusal(code: number, status: string, text: string): string {
 }
 
 /** We can't tell: a table or a service does not answer. */
-export function lookupFailure(subject: string, because: string): Verdict {
+export function lookupFailure(subject: string, because: string): Objection {
   const reply = refusal(451, '4.3.0', `<${subject}>: Temporary lookup failure`);
   return { kind: 'reject', reply, because, isTrouble: true };
 }

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parsePort, splitInetName } from '../../lib/config/inet-name.ts';
 import { parseMasterCf } from '../../lib/config/master-cf.ts';
 import { type CommandLineFacts, daemonArguments } from '../../master/command-line.ts';
 import { disabledServices } from '../../master/disabled-services.ts';
 import { daemonEnvironment } from '../../master/environment.ts';
-import { splitInetName } from '../../master/listeners.ts';
 import { parseMasterOptions } from '../../master/options.ts';
-import { parsePort } from '../../master/ports.ts';
 import { readStatusMessage } from '../../master/status-message.ts';
 
 const FACTS: CommandLineFacts = {

@@ -37,7 +37,7 @@ test('the null path is a sender', () => {
   assert.deepEqual(parsePath('<>', { allowNull: true }), { address: '', external: '' });
 });
 
-for (const text of ['a@b', 'Joe <a@b>', '<a@b (comment)>', '<@a:b@c>']) {
+for (const text of ['a@b', 'Joe <a@b>', '<a@b (comment)>', '<a@b>(comment)']) {
   test(`${text} is no path to strict eyes`, () => {
     assert.equal(parsePath(text, { strict: true }), undefined);
   });

@@ -5,18 +5,27 @@ import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { SETTINGS, type Session, type Setting } from './exchanges.ts';
 import { type Parameters, startServerPairs } from './server-pair.ts';
 
-test('smtpd answers as Postfix', { skip: whyNoPostfix() }, async (t) => {
+/** Settings at once: each has to start its servers. */
+const CONCURRENCY = 4;
+
+test('smtpd answers as Postfix', {
+  skip: whyNoPostfix(),
+  concurrency: CONCURRENCY,
+}, async (t) => {
   const settings: [string, Setting][] = Object.entries(SETTINGS);
   const parameters: Record<string, Parameters> = {};
   for (const [name, { main }] of settings) parameters[name] = main;
   const pairs = await startServerPairs(t, parameters);
-  for (const [setting, { sessions }] of settings) {
-    for (const [name, given] of Object.entries(sessions)) {
-      await t.test(`${setting}: ${name}`, async () => {
-        const { steps, ...options }: Session = 'steps' in given ? given : { steps: given };
-        const found = await pairs[setting]?.converse(steps, options);
-        assert.deepEqual(found?.ours, found?.real);
-      });
-    }
-  }
+  const tests = settings.map(([setting, { sessions }]) =>
+    t.test(setting, async (group) => {
+      for (const [name, given] of Object.entries(sessions)) {
+        await group.test(`${setting}: ${name}`, async () => {
+          const { steps, ...options }: Session = 'steps' in given ? given : { steps: given };
+          const found = await pairs[setting]?.converse(steps, options);
+          assert.deepEqual(found?.ours, found?.real);
+        });
+      }
+    }),
+  );
+  await Promise.all(tests);
 });

@@ -633,10 +633,6 @@ export const SETTINGS = {
         send(`HELO client.test\r\n${'NOOP\r\n'.repeat(30)}`, 31),
         QUIT,
       ],
-      'a client that talks first': {
-        early: true,
-        steps: [send(`${EHLO}\r\n`, 2), FROM, QUIT],
-      },
       'AUTH= from somebody unknown': [
         EHLO,
         'MAIL FROM:<ann@client.test> AUTH=bob+2B1@client.test',
@@ -645,6 +641,7 @@ export const SETTINGS = {
         MESSAGE,
         QUIT,
       ],
+      'AUTH=<>': [EHLO, 'MAIL FROM:<ann@client.test> AUTH=<>', TO, 'RSET', QUIT],
       'a client that hangs up': [EHLO],
       'a client that hangs up after MAIL': [EHLO, FROM],
       'a client that hangs up after RCPT': ENVELOPE,
@@ -1021,7 +1018,7 @@ export const SETTINGS = {
     },
   },
   'networks that nobody can read': {
-    main: { mynetworks: '127.0.0.1/8' },
+    main: { mynetworks: '127.0.0.1/8', smtpd_client_event_limit_exceptions: '' },
     sessions: { 'a client': stranger(...addresses('someone@far.test', 'root@lab.test')) },
   },
   'few errors': {
@@ -1192,7 +1189,7 @@ export const SETTINGS = {
       'after DATA': [...ENVELOPE, send('DATA\r\nhello\r\n', 1), 'await end'],
       'after NOOP': [EHLO, send('NOOP\r\nNOOP\r\n', 1), 'await end'],
       'after VRFY': [EHLO, send('VRFY root\r\nNOOP\r\n', 1), 'await end'],
-      'after ETRN': [EHLO, send('ETRN lab.test\r\nNOOP\r\n', 1), 'await end'],
+      'after ETRN': [EHLO, send('ETRN lab.test\r\nNOOP\r\n', 2), QUIT],
       'after RSET': [EHLO, send('RSET\r\nNOOP\r\n', 2), QUIT],
       'after QUIT': [EHLO, send('QUIT\r\nNOOP\r\n', 1), 'await end'],
       'after an unknown command': [EHLO, send('FOO\r\nNOOP\r\n', 2), QUIT],
@@ -1200,6 +1197,15 @@ export const SETTINGS = {
       'after STARTTLS': [EHLO, send('STARTTLS\r\nNOOP\r\n', 2), QUIT],
       'after AUTH': [EHLO, send('AUTH PLAIN\r\nNOOP\r\n', 2), QUIT],
     },
+  },
+  // No server is running yet when the client has said its first words: it can't be too fast for them.
+  'talking first': {
+    main: {},
+    sessions: { EHLO: { early: true, steps: [send(`${EHLO}\r\n`, 2), FROM, QUIT] } },
+  },
+  'talking first, out of step': {
+    main: { smtpd_forbid_unauth_pipelining: 'yes' },
+    sessions: { EHLO: { early: true, steps: [send(`${EHLO}\r\n`, 1), 'await end'] } },
   },
   'soft bounces': {
     main: { soft_bounce: 'yes' },
@@ -1278,8 +1284,12 @@ export const SETTINGS = {
     sessions: { EHLO: [EHLO, 'NOOP', QUIT] },
   },
   'features by address': {
-    main: { smtpd_discard_ehlo_keyword_address_maps: 'inline:{127.0.0.5=chunking,dsn}' },
+    main: { smtpd_discard_ehlo_keyword_address_maps: 'texthash:$config_directory/ehlo' },
     sessions: { 'one of us': [EHLO, QUIT], 'a stranger': stranger(EHLO, QUIT) },
+  },
+  'features that nobody knows': {
+    main: { smtpd_discard_ehlo_keyword_address_maps: 'fail:always' },
+    sessions: { HELO: ['HELO a.test', QUIT], EHLO: [EHLO] },
   },
   'commands of our own': {
     main: {

@@ -46,6 +46,7 @@ const FILES: Parameters = {
     'closed@lab.test error:5.2.1 mailbox closed\n',
   relocated: 'moved@lab.test new@far.test\n',
   canonical: 'renamed@lab.test root@lab.test\n',
+  ehlo: '127.0.0.5 chunking, dsn\n',
 };
 
 /** Daemons that this project has not, or whose answers matter to Postfix's smtpd only. */
@@ -75,6 +76,8 @@ export interface Reaction {
 export interface ServerPair {
   readonly mail: MailSystem;
   readonly ports: Readonly<Record<Maker, number>>;
+  /** Plays a session with one of them. @returns the replies */
+  talk(maker: Maker, steps: readonly Step[], session?: SessionOptions): Promise<string[]>;
   /** Plays the same session with both. */
   converse(steps: readonly Step[], session?: SessionOptions): Promise<Record<Maker, Reaction>>;
 }
@@ -84,14 +87,20 @@ export interface SessionOptions {
   readonly early?: boolean;
 }
 
+export interface PairOptions {
+  /** What is accepted stays in the incoming queue. */
+  readonly keepsMail?: boolean;
+}
+
 /** Starts a pair for each setting, by its name. */
 export async function startServerPairs<Name extends string>(
   t: TestContext,
   settings: Readonly<Record<Name, Parameters>>,
+  { keepsMail = false }: PairOptions = {},
 ): Promise<Readonly<Record<Name, ServerPair>>> {
   const lines = [
     ...REAL.map((line) => line.replace('%', commandOf('ours', 'real', line.split(' ')[0] ?? ''))),
-    ...OURS.map(serviceLine),
+    ...OURS.filter((line) => !(keepsMail && line.startsWith('qmgr '))).map(serviceLine),
   ];
   const ports = new Map<string, Record<Maker, number>>();
   for (const name of Object.keys(settings) as Name[]) {
@@ -144,6 +153,8 @@ function serverPair(mail: MailSystem, name: string, ports: Record<Maker, number>
   return {
     mail,
     ports,
+    talk: (maker, steps, { from, early } = {}) =>
+      converse({ port: ports[maker], from }, steps, { early }),
     async converse(steps, session = {}) {
       const [ours, real] = await Promise.all([
         play('ours', steps, session),
@@ -163,5 +174,6 @@ function withoutPrefix(line: string): string {
 function neutralIds(text: string): string {
   return text
     .replace(/queued as [0-9A-Z]{6,}/, 'queued as QID')
-    .replace(/^[0-9A-F]{8,}(?=: )/, 'QID');
+    .replace(/^(warning: )?[0-9A-F]{8,}(?=: )/, '$1QID')
+    .replace(/mail queue: \d+ bytes/, 'mail queue: N bytes');
 }

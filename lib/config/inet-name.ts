@@ -1,5 +1,6 @@
+/** What the name of an inet service in master.cf means: `smtp`, `[::1]:2525`. */
 import { readFileSync } from 'node:fs';
-import { FatalError } from '../lib/log/fatal.ts';
+import { FatalError } from '../log/fatal.ts';
 
 const PORT_MAX = 65535;
 
@@ -12,6 +13,15 @@ const KNOWN: Readonly<Record<string, number>> = {
   qmqp: 628,
   lmtp: 24,
 };
+
+/** Splits `25`, `host:smtp`, `[::1]:25`, `:submission`. Postfix: master(5). */
+export function splitInetName(name: string): { host: string; port: string } {
+  const bracketed = /^\[([^\]]*)\]:(.+)$/.exec(name);
+  if (bracketed) return { host: bracketed[1] ?? '', port: bracketed[2] ?? '' };
+  const colon = name.lastIndexOf(':');
+  if (colon < 0) return { host: '', port: name };
+  return { host: name.slice(0, colon), port: name.slice(colon + 1) };
+}
 
 /**
  * Turns `25` or `smtp` into a port number, by /etc/services.

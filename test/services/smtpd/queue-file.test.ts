@@ -1,0 +1,138 @@
+/**
+ * What smtpd tells cleanup of a message: the queue files that Postfix's smtpd and ours have cleanup
+ * write, record by record.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readRecord } from '../../../lib/queue/record.ts';
+import { eventually } from '../../support/condition.ts';
+import type { MailSystem } from '../../support/mail-system.ts';
+import { whyNoPostfix } from '../../support/real-postfix.ts';
+import { type Step, send } from './dialogue.ts';
+import { startServerPairs } from './server-pair.ts';
+
+const EHLO = 'EHLO client.test';
+const FROM = 'MAIL FROM:<ann@client.test>';
+const TO = 'RCPT TO:<root@lab.test>';
+const message = (...content: readonly string[]): readonly Step[] => [
+  'DATA',
+  send(`${content.join('\r\n')}\r\n.\r\n`),
+  'QUIT',
+];
+const PLAIN = message('Subject: test', '', 'hello');
+
+const SESSIONS: Readonly<
+  Record<string, readonly Step[] | { from: string; steps: readonly Step[] }>
+> = {
+  'a plain message': [EHLO, FROM, TO, ...PLAIN],
+  'a message by SMTP': ['HELO client.test', FROM, TO, ...PLAIN],
+  'a message without HELO': [FROM, TO, ...PLAIN],
+  'a message of a stranger': { from: '127.0.0.5', steps: [EHLO, FROM, TO, ...PLAIN] },
+  'a bounce': [EHLO, 'MAIL FROM:<>', TO, ...PLAIN],
+  'two recipients': [EHLO, FROM, TO, 'RCPT TO:<PostMaster>', ...PLAIN],
+  'all parameters of MAIL': [
+    EHLO,
+    'MAIL FROM:<ann@client.test> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=a+2Bb AUTH=c+2Bd',
+    TO,
+    ...PLAIN,
+  ],
+  'other parameters of MAIL': [EHLO, 'MAIL FROM:<a@client.test> BODY=7BIT RET=FULL', TO, ...PLAIN],
+  'all parameters of RCPT': [
+    EHLO,
+    FROM,
+    `${TO} NOTIFY=SUCCESS,DELAY ORCPT=rfc822;bob+2Bx@far.test`,
+    `${TO} NOTIFY=NEVER`,
+    ...PLAIN,
+  ],
+  'odd addresses': [
+    EHLO,
+    'MAIL FROM:<"a b"@client.test>',
+    'RCPT TO:<@route.test:root@lab.test>',
+    'RCPT TO: root@lab.test',
+    'RCPT TO:<(c) root@lab.test>',
+    'RCPT TO:<"root"@lab.test>',
+    'RCPT TO:<root>',
+    'RCPT TO:<r\\oot@lab.test>',
+    ...PLAIN,
+  ],
+  Unicode: [
+    EHLO,
+    'MAIL FROM:<\xc3\xa9@caf\xc3\xa9.test> SMTPUTF8',
+    'RCPT TO:<u@caf\xc3\xa9.test>',
+    ...PLAIN,
+  ],
+  VERP: [EHLO, `${FROM} XVERP`, TO, ...PLAIN],
+  'VERP with delimiters': [EHLO, `${FROM} XVERP=-=`, TO, ...PLAIN],
+  'a strange HELO': ['EHLO a<b>(c)"d\\e;f,g h', FROM, TO, ...PLAIN],
+  'content that starts with a separator': [
+    EHLO,
+    FROM,
+    TO,
+    ...message('From ann Sat', 'a: b', '', 'c'),
+  ],
+  'content that starts with a quoted separator': [EHLO, FROM, TO, ...message('>From ann', '', 'c')],
+  'content that starts with a blank': [EHLO, FROM, TO, ...message(' a: b', '', 'c')],
+  'content that starts with an empty line': [EHLO, FROM, TO, ...message('', 'c')],
+  'content with dots': [EHLO, FROM, TO, ...message('a: b', '', '..', '..c', '.d')],
+  'content with long lines': [
+    EHLO,
+    FROM,
+    TO,
+    ...message(`a: ${'b'.repeat(3000)}`, '', 'c'.repeat(2047), 'd'.repeat(2048), 'e'.repeat(9000)),
+  ],
+  'content with odd bytes': [
+    EHLO,
+    FROM,
+    TO,
+    ...message('a: b', '', '\0\xff\xe9\r', 'x\ry', '\t', ''),
+  ],
+  'content with bare line feeds': [EHLO, FROM, TO, ...message('a: b\n\nc\nd\r\n\ne')],
+  'no content': [EHLO, FROM, TO, 'DATA', send('.\r\n'), 'QUIT'],
+};
+
+test('smtpd tells cleanup the same as Postfix', { skip: whyNoPostfix() }, async (t) => {
+  const setting = { smtpd_authorized_verp_clients: '127.0.0.1' };
+  const { pair } = await startServerPairs(t, { pair: setting }, { keepsMail: true });
+  for (const [name, given] of Object.entries(SESSIONS)) {
+    await t.test(name, async () => {
+      const { steps, ...options } = 'steps' in given ? given : { steps: given };
+      const files = { ours: [''], real: [''] };
+      for (const maker of ['ours', 'real'] as const) {
+        const replies = await pair.talk(maker, steps, options);
+        const id = /queued as (\w+)/.exec(replies.join('\n'))?.[1];
+        assert.ok(id, replies.join('\n'));
+        files[maker] = await takeFile(pair.mail, id, pair.ports[maker]);
+      }
+      assert.deepEqual(files.ours, files.real);
+    });
+  }
+});
+
+/** The records of a message that is taken out of the queue, without what differs every time. */
+async function takeFile(mail: MailSystem, id: string, port: number): Promise<string[]> {
+  const path = join(mail.queue, 'incoming', id);
+  const bytes = await eventually(`${id} in the queue`, () => readFileSync(path));
+  rmSync(path);
+  const records: string[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const found = readRecord(bytes, at);
+    if (found === undefined) break;
+    const { type, data } = found.record;
+    records.push(`${type}${data.toString('latin1')}`);
+    at = found.next;
+  }
+  return records.map((record) =>
+    neutral(record).replaceAll(id, 'QID').replaceAll(`${port}`, 'PORT'),
+  );
+}
+
+function neutral(record: string): string {
+  return record
+    .replace(/^C.*/, 'C')
+    .replace(/^T\d+ \d+/, 'T')
+    .replace(/^(Acreate_time=|A(?:log_)?client_port=).*/, '$1')
+    .replace(/\w{3}, [ \d]\d \w{3} \d{4} [\d:]{8} [+-]\d{4}/, 'DATE')
+    .replace(/^(NMessage-Id: <)\d{14}/, '$1TIME');
+}
