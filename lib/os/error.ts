@@ -27,6 +27,11 @@ export class OsError extends Error {
   }
 }
 
+/** Whether the system refused something: an error, ours or Node's, with an error number. */
+export function isSystemError(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).syscall !== undefined;
+}
+
 /** Whether an error, ours or Node's, is one of these: `isErrno(error, 'ENOENT')`. */
 export function isErrno(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && codes.includes(String((error as NodeJS.ErrnoException).code));

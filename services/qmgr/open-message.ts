@@ -217,9 +217,12 @@ export function moveAside(core: Core, id: QueueId, action: () => void): void {
   try {
     action();
   } catch (error) {
-    if (!(error instanceof NameTakenError)) throw error;
+    // A folder that is not ours, for one, can't be moved: its parent is in it.
+    const isStuck = isErrno(error, 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR');
+    if (!(error instanceof NameTakenError) && !isStuck) throw error;
     core.active.block(id);
-    core.log.warn(error.message);
+    const where = isStuck ? `${core.moves.path('active', id)}: ` : '';
+    core.log.warn(where + errorText(error));
   }
 }
 

@@ -1,6 +1,6 @@
 /** What is in the queue: each message with the recipients that are still to do. */
 import type { Log } from '../../lib/log/log.ts';
-import { isErrno } from '../../lib/os/error.ts';
+import { errorText, isErrno, isSystemError } from '../../lib/os/error.ts';
 import { readLog } from '../../lib/queue/logs.ts';
 import { QUEUE_FILE_MODE, QueueFile } from '../../lib/queue/queue-file.ts';
 import { QueueFileError } from '../../lib/queue/queue-file-error.ts';
@@ -38,21 +38,32 @@ export function* listMessages(
   for (const queue of QUEUES) {
     for (const id of scanQueue(queue)) {
       try {
-        yield* listMessage(queue, id, hashing, duplicateLimit);
+        yield* listMessage(queue, id, { hashing, duplicateLimit, log });
       } catch (error) {
-        if (error instanceof QueueFileError) log.warn(error.message);
         // It was delivered or moved since we saw its name.
-        else if (!isErrno(error, 'ENOENT', 'ELOOP')) throw error;
+        if (!isErrno(error, 'ENOENT', 'ELOOP')) tell(error, queuePath(queue, id, hashing), log);
       }
     }
   }
 }
 
+/** What can't be read must not keep the rest from being listed. */
+function tell(error: unknown, path: string, log: Log): void {
+  if (error instanceof QueueFileError) log.warn(error.message);
+  else if (isSystemError(error)) log.warn(`${path}: ${errorText(error)}`);
+  else throw error;
+}
+
+interface Listing {
+  readonly hashing: Hashing;
+  readonly duplicateLimit: number;
+  readonly log: Log;
+}
+
 function* listMessage(
   queue: ListedQueue,
   id: QueueId,
-  hashing: Hashing,
-  duplicateLimit: number,
+  { hashing, duplicateLimit, log }: Listing,
 ): Generator<QueuedMessage, void, undefined> {
   const file = QueueFile.open(queuePath(queue, id, hashing));
   try {
@@ -72,9 +83,13 @@ function* listMessage(
 
     function* recipientsOf() {
       const shown = new Set<string>();
-      for (const { recipient, detail } of readLog({ queue: 'defer', id, hashing })) {
-        if (shown.size < duplicateLimit || duplicateLimit === 0) shown.add(recipient.address);
-        yield { address: recipient.address, reason: detail.reason };
+      try {
+        for (const { recipient, detail } of readLog({ queue: 'defer', id, hashing })) {
+          if (shown.size < duplicateLimit || duplicateLimit === 0) shown.add(recipient.address);
+          yield { address: recipient.address, reason: detail.reason };
+        }
+      } catch (error) {
+        tell(error, queuePath('defer', id, hashing), log);
       }
       for (let batch: Batch | undefined = envelope; batch !== undefined; ) {
         for (const { address } of batch.recipients) {

@@ -185,10 +185,8 @@ export async function startMailSystem(
     waitUntilEmpty: (limitMs) =>
       eventually(
         'an empty queue',
-        () =>
-          ['maildrop', 'incoming', 'active', 'deferred'].every(
-            (name) => system.ids(name).length === 0,
-          ),
+        // Twice: a message that moves while we look may be in none of the places that we see.
+        () => isEmpty(system) && isEmpty(system),
         limitMs,
       ).then(() => {}),
     maildir: (name = 'Maildir') => maildirMessages(join(directory, name)),
@@ -204,6 +202,11 @@ export async function startMailSystem(
   }
   if (options.stopped !== true) system.start();
   return system;
+}
+
+function isEmpty(system: MailSystem): boolean {
+  const queues = ['maildrop', 'incoming', 'deferred', 'active'];
+  return queues.every((name) => system.ids(name).length === 0);
 }
 
 function masterCf(port: number, lines: readonly string[]): string {

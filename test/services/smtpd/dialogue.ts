@@ -16,6 +16,7 @@ export const send = (bytes: string, replies = 1): Bytes => ({ bytes, replies });
 
 export interface Door {
   readonly port: number;
+  readonly host?: string;
   /** The client's own address. */
   readonly from?: string;
 }
@@ -33,8 +34,8 @@ export class Dialogue {
   #ended = false;
   #changed = () => {};
 
-  constructor({ port, from = '127.0.0.1' }: Door) {
-    this.socket = connect({ port, host: '127.0.0.1', localAddress: from, allowHalfOpen: true });
+  constructor({ port, host = '127.0.0.1', from = '127.0.0.1' }: Door) {
+    this.socket = connect({ port, host, localAddress: from, allowHalfOpen: true });
     this.socket.setEncoding('latin1');
     this.socket.setNoDelay(true);
     this.socket.on('data', (text: string) => this.#take(text));

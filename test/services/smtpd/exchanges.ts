@@ -1232,22 +1232,6 @@ export const SETTINGS = {
       'a stranger': stranger(...addresses('someone@far.test')),
     },
   },
-  'no Unicode': {
-    main: { smtputf8_enable: 'no' },
-    sessions: {
-      EHLO: [EHLO, QUIT],
-      commands: ['NOOP \xff', 'NOOP caf\xc3\xa9', '\xe9', QUIT],
-      addresses: [
-        EHLO,
-        'MAIL FROM:<a@client.test> SMTPUTF8',
-        'MAIL FROM:<a@caf\xc3\xa9.test>',
-        FROM,
-        'RCPT TO:<a@caf\xc3\xa9.test>',
-        'VRFY',
-        QUIT,
-      ],
-    },
-  },
   'few features': {
     main: {
       disable_vrfy_command: 'yes',
