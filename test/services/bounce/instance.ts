@@ -120,7 +120,8 @@ export async function startInstance(
     rmSync(root, { recursive: true, force: true, maxRetries: 3 });
   });
   await until(
-    () => existsSync(at('queue/private/trace')) && existsSync(at('queue/pid/master.pid')),
+    // The last line of master.cf is the last socket to be made.
+    () => existsSync(at('queue/public/postlog')) && existsSync(at('queue/pid/master.pid')),
   );
 
   const log = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '');
