@@ -1,12 +1,14 @@
 /** The same sessions with Postfix's smtpd and ours: the same replies, and the same lines in the log. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { SETTINGS, type Session, type Setting } from './exchanges.ts';
 import { type Parameters, startServerPairs } from './server-pair.ts';
 
 /** Settings at once: each has to start its servers. */
 const CONCURRENCY = 4;
+const TRIES = 3;
 
 test('smtpd answers as Postfix', {
   skip: whyNoPostfix(),
@@ -21,8 +23,15 @@ test('smtpd answers as Postfix', {
       for (const [name, given] of Object.entries(sessions)) {
         await group.test(`${setting}: ${name}`, async () => {
           const { steps, ...options }: Session = 'steps' in given ? given : { steps: given };
-          const found = await pairs[setting]?.converse(steps, options);
-          assert.deepEqual(found?.ours, found?.real);
+          const pair = pairs[setting];
+          assert.ok(pair);
+          // Two systems write one log: a line of theirs may be late, and the session is played again.
+          for (let tries = 1; tries < TRIES; tries += 1) {
+            const found = await pair.converse(steps, options).catch(() => undefined);
+            if (found !== undefined && isDeepStrictEqual(found.ours, found.real)) return;
+          }
+          const { ours, real } = await pair.converse(steps, options);
+          assert.deepEqual(ours, real);
         });
       }
     }),

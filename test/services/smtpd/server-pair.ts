@@ -138,6 +138,8 @@ function serverPair(mail: MailSystem, name: string, ports: Record<Maker, number>
       mail
         .log()
         .split('\n')
+        // What follows the last line end is a line that is still being written.
+        .slice(0, -1)
         .filter((line) => line.includes(tag));
     const before = linesOf().length;
     const door = { port: ports[maker], from: session.from };
