@@ -14,6 +14,7 @@ import { type Configuration, loadConfiguration } from '../lib/config/configurati
 import { type MasterEntry, parseMasterCf } from '../lib/config/master-cf.ts';
 import { FatalError } from '../lib/log/fatal.ts';
 import { type Log, openLog } from '../lib/log/log.ts';
+import { closeOnExecAll } from '../lib/os/descriptors.ts';
 import { withEffectiveUser } from '../lib/os/identity.ts';
 import { becomeSessionLeader } from '../lib/os/session.ts';
 import { pipe } from '../lib/os/sockets.ts';
@@ -28,6 +29,8 @@ const DATA_LOCK = 'master.lock';
 const START_LIMIT_MS = 100_000;
 /** After the first signal, daemons that ignore it have this long. */
 const KILL_AFTER_MS = 5000;
+/** After standard input, output and error. */
+const FIRST_OWN_FD = 3;
 /** How the waiting parent tells its child which descriptor to report on. */
 const READY_VARIABLE = 'POSTHASTE_READY_FD';
 
@@ -86,6 +89,8 @@ function startAndWait(argv: readonly string[], log: Log): void {
 function supervise(configuration: Configuration, options: MasterOptions, log: Log): void {
   // Signals go to our process group, so we lead one; a shell may have made us its leader already.
   becomeSessionLeader();
+  // What we were started with is nobody's business further down, least of all a user's command's.
+  closeOnExecAll(FIRST_OWN_FD);
   takeLocks(configuration);
   const supervisor = new Supervisor(configuration, {
     log,

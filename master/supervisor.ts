@@ -198,7 +198,11 @@ export class Supervisor {
   /** A closed channel sends idle children home; the busy ones finish their clients first. */
   #dropIdleChildren(service: Service): void {
     service.channel.close();
-    for (const child of service.children.values()) child.current = false;
+    for (const child of service.children.values()) {
+      child.current = false;
+      // It can't tell us any more how much it still uses: no reason to let new clients wait.
+      child.share = 1;
+    }
     service.channel = this.#openChannel(() => service);
   }
 
@@ -224,9 +228,7 @@ export class Supervisor {
       return;
     }
     if (message.free < 0) {
-      this.#log.warn(
-        `service ${service.entry.name}(${service.key}): child (pid ${message.pid}) sent a bad status value (${message.free})`,
-      );
+      this.#onRetired(service, child, -1 - message.free);
       return;
     }
     const wasAvailable = isAvailable(service);
@@ -239,6 +241,13 @@ export class Supervisor {
       this.#noteLimit(service, child);
       if (wantsChild(service, this.#defaultLimit())) this.#poller.wake();
     }
+  }
+
+  /** It takes no more clients; others may have what it does not use of its share. */
+  #onRetired(service: Service, child: Child, used: number): void {
+    child.free = 0;
+    child.share = Math.min(child.share, used);
+    if (wantsChild(service, this.#defaultLimit())) this.#poller.wake();
   }
 
   /** It has served somebody, so the program works. */

@@ -9,6 +9,7 @@ import { IpcError } from '../../lib/ipc/error.ts';
 import { int, str } from '../../lib/ipc/fields.ts';
 import { expectProtocolWith } from '../../lib/ipc/greeting.ts';
 import { PROTOCOLS } from '../../lib/ipc/protocols.ts';
+import { errorText, isSystemError } from '../../lib/os/error.ts';
 import { MailSystemDownError, type SubmissionSink } from './submission-sink.ts';
 
 const ANNOUNCEMENT = { protocol: str, queueId: str.named('queue_id') };
@@ -29,7 +30,9 @@ export async function openDoor(path: string, timeoutMs: number): Promise<Submiss
     return new Door(connection, queueId);
   } catch (error) {
     connection?.abort();
-    throw new MailSystemDownError((error as Error).message, { cause: error });
+    if (error instanceof MailSystemDownError) throw error;
+    const why = isSystemError(error) ? `${path}: ${errorText(error)}` : (error as Error).message;
+    throw new MailSystemDownError(why, { cause: error });
   }
 }
 

@@ -4,11 +4,13 @@
 import { createReadStream } from 'node:fs';
 import { addressTokens, internalText, parse } from '../../lib/address/token.ts';
 import { CLEANUP_STATUS } from '../../lib/clients/cleanup.ts';
+import { openAuthorizedUsers } from '../../lib/config/authorized-users.ts';
 import type { Configuration } from '../../lib/config/configuration.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { lookupUser, type User } from '../../lib/os/identity.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import { RecordWriter } from '../../lib/queue/record-writer.ts';
+import { openTable } from '../../lib/table/table.ts';
 import { openDoor } from './door.ts';
 import { InputRecords } from './input-records.ts';
 import { canUseMaildrop, openMaildrop } from './maildrop.ts';
@@ -93,6 +95,7 @@ async function openSink(configuration: Configuration, terminal: Terminal): Promi
   } catch (error) {
     if (!(error instanceof MailSystemDownError)) throw error;
     if (canUseMaildrop()) {
+      await requireSubmitter(configuration);
       return openMaildrop(configuration, (text) => terminal.warn(`postdrop: warning: ${text}`));
     }
     throw new FatalError(
@@ -100,6 +103,17 @@ async function openSink(configuration: Configuration, terminal: Terminal): Promi
         `run "postfix start", or try again later`,
     );
   }
+}
+
+/** pickup asks the same while the mail system runs. @throws {FatalError} */
+async function requireSubmitter(configuration: Configuration): Promise<void> {
+  const uid = process.getuid?.() ?? 0;
+  const users = openAuthorizedUsers(configuration, 'authorized_submit_users', (name) =>
+    openTable(name, { configuration }),
+  );
+  const refused = await users.refused(uid);
+  if (refused === undefined) return;
+  throw new FatalError(`User ${refused}(${uid}) is not allowed to submit mail`);
 }
 
 interface Mail {

@@ -13,17 +13,19 @@ export interface AuthorizedUsers {
   refused(uid: number): Promise<string | undefined>;
 }
 
-/** The list of a parameter; root and mail_owner always may. */
+/** The list of a parameter. root and mail_owner always may list and flush. */
 export function openAuthorizedUsers(
   configuration: Configuration,
   parameter: UsersParameter,
   openTable: (name: string) => MatchTable,
 ): AuthorizedUsers {
   const list = openMatchList(configuration, parameter, openTable);
+  const isPrivileged = (uid: number) =>
+    parameter !== 'authorized_submit_users' &&
+    (uid === 0 || uid === lookupUser(configuration.get('mail_owner'))?.uid);
   return {
     async refused(uid) {
-      if (uid === 0) return undefined;
-      if (uid === lookupUser(configuration.get('mail_owner'))?.uid) return undefined;
+      if (isPrivileged(uid)) return undefined;
       const name = lookupUser(uid)?.name ?? 'unknown';
       return (await list.matchText(name)).matched ? undefined : name;
     },

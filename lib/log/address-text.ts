@@ -5,11 +5,15 @@
 const NEEDS_NO_QUOTES = /^[^\x00-\x20\x7f"(),:;<>@[\\\].]+(?:\.[^\x00-\x20\x7f"(),:;<>@[\\\].]+)*$/;
 const SPECIAL = /["\\]/g;
 
-/** Quotes the local part of an internal address where RFC 5322 wants it: `"a b"@example.com`. */
+/**
+ * Quotes the local part of an internal address where RFC 5322 wants it: `"a b"@example.com`. A source
+ * route (`@a,@b:`) is left alone.
+ */
 export function externalForm(address: string): string {
+  const start = address.startsWith('@') ? address.indexOf(':') + 1 : 0;
   const at = address.lastIndexOf('@');
-  const local = at < 0 ? address : address.slice(0, at);
+  const end = at < start ? address.length : at;
+  const local = address.slice(start, end);
   if (local === '' || NEEDS_NO_QUOTES.test(local)) return address;
-  const domain = at < 0 ? '' : address.slice(at);
-  return `"${local.replace(SPECIAL, '\\$&')}"${domain}`;
+  return `${address.slice(0, start)}"${local.replace(SPECIAL, '\\$&')}"${address.slice(end)}`;
 }

@@ -12,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { after, monotonic } from '../clock/clock.ts';
+import { hasChangedRoot } from '../os/files.ts';
 
 /** What Postfix creates; maillog_file_permissions may say otherwise. */
 export const LOG_FILE_MODE = 0o600;
@@ -123,6 +124,8 @@ export class LogFile {
   }
 
   #isCurrent(): boolean {
+    // Inside another root directory the path says nothing; after a reload we are opened anew.
+    if (hasChangedRoot()) return true;
     const there = statSync(this.#path, { throwIfNoEntry: false });
     const ours = fstatSync(this.#fd);
     return there !== undefined && there.ino === ours.ino && there.dev === ours.dev;

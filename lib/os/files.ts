@@ -15,6 +15,15 @@ export function syncFileSystem(fd: number): void {
 export function chroot(path: string): void {
   checked(chrootCall(path), 'chroot', path);
   process.chdir('/');
+  rootChanged = true;
+}
+
+/** A process changes its root directory once, and for good. */
+let rootChanged = false;
+
+/** Whether absolute paths of before now mean something else. */
+export function hasChangedRoot(): boolean {
+  return rootChanged;
 }
 
 /** What is left on a file system for those who are not root. */

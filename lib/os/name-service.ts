@@ -1,6 +1,7 @@
 /** The lines of /etc/passwd and /etc/group, as the system's name service gives them. */
 import { OsError } from './error.ts';
 import { type Argument, addressOf, declare, nameOf, textAt } from './native.ts';
+import { heldFile } from './user-database.ts';
 
 type Lookup = (...args: readonly Argument[]) => number;
 const getpwnam = declare('int getpwnam_r(const char *, void *, void *, size_t, void *)');
@@ -12,6 +13,8 @@ const ENTRY_BYTES = 48;
 
 /** `root:x:0:0:root:/root:/bin/bash`. @throws {OsError} when who is there is not known */
 export function passwdLine(name: string): string | undefined {
+  const file = heldFile('passwd');
+  if (file !== undefined) return file.find(name)?.join(':');
   return lookup(getpwnam, 'look up user', name, (entry) =>
     [
       textAt(entry, 0),
@@ -27,6 +30,8 @@ export function passwdLine(name: string): string | undefined {
 
 /** `adm:x:4:syslog,ann`. @throws {OsError} when what there is is not known */
 export function groupLine(name: string): string | undefined {
+  const file = heldFile('group');
+  if (file !== undefined) return file.find(name)?.join(':');
   return lookup(getgrnam, 'look up group', name, (entry, texts) =>
     [
       textAt(entry, 0),

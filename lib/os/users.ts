@@ -1,6 +1,7 @@
 /** Who there is: users and groups, as the system's name service knows them. */
 import { OsError } from './error.ts';
 import { type Argument, addressOf, declare, nameOf, textAt } from './native.ts';
+import { type Entry, heldFile } from './user-database.ts';
 
 /** One user of the system. */
 export interface User {
@@ -37,6 +38,8 @@ const GROUPS_MAX = 65_536;
  * @throws {OsError} when the name service is in trouble: who is there is not known
  */
 export function lookupUser(who: string | number): User | undefined {
+  const file = heldFile('passwd');
+  if (file !== undefined) return userOf(file.find(who));
   const call: Lookup = typeof who === 'number' ? getpwuid : getpwnam;
   return lookup(call, 'look up user', who, (entry) => ({
     name: textAt(entry, 0),
@@ -50,11 +53,23 @@ export function lookupUser(who: string | number): User | undefined {
 
 /** Looks a group up by name or number. */
 export function lookupGroup(which: string | number): Group | undefined {
+  const file = heldFile('group');
+  if (file !== undefined) return groupOf(file.find(which));
   const call: Lookup = typeof which === 'number' ? getgrgid : getgrnam;
   return lookup(call, 'look up group', which, (entry) => ({
     name: textAt(entry, 0),
     gid: entry.readUInt32LE(16),
   }));
+}
+
+function userOf(entry: Entry | undefined): User | undefined {
+  if (entry === undefined) return undefined;
+  const [name = '', , uid, gid, gecos = '', home = '', shell = ''] = entry;
+  return { name, uid: Number(uid), gid: Number(gid), gecos, home, shell };
+}
+
+function groupOf(entry: Entry | undefined): Group | undefined {
+  return entry && { name: entry[0] ?? '', gid: Number(entry[2]) };
 }
 
 /** All groups of a user, the primary one first. */

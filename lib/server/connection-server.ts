@@ -61,7 +61,7 @@ class ConnectionServer<P extends ParameterName, S> implements Skeleton<P, S> {
   }
 
   pause(): void {
-    this.#listeners?.pause();
+    this.#listeners?.end();
   }
 
   #accept(socket: Socket): void {

@@ -1,10 +1,12 @@
 import { basename } from 'node:path';
+import { dateOf, now } from '../clock/clock.ts';
 import { type Configuration, loadConfiguration } from '../config/configuration.ts';
 import type { ParameterName } from '../config/parameters.ts';
 import { FatalError } from '../log/fatal.ts';
 import { type Log, openLog } from '../log/log.ts';
 import { chroot } from '../os/files.ts';
 import { becomeForever, lookupUser } from '../os/identity.ts';
+import { holdUserDatabase } from '../os/user-database.ts';
 import { die, dieOfBug } from './failure.ts';
 import { inheritedFlowControl, noFlowControl } from './flow-control.ts';
 import { type LeaveReason, Lifetime } from './lifetime.ts';
@@ -96,6 +98,7 @@ async function start<P extends ParameterName, S>(
     standalone,
     slots: slotCount ?? 1,
     flow: standalone ? noFlowControl : inheritedFlowControl,
+    retire: () => lifetime.leave('used'),
   };
   const generation = standalone ? 0 : generationFromEnvironment();
   const state = (await service.open?.(context)) as S;
@@ -106,6 +109,7 @@ async function start<P extends ParameterName, S>(
     limitsOf(service, context, options),
     (why) => {
       skeleton.pause(why);
+      slots.retire();
       stopping.abort();
     },
     () => {
@@ -115,8 +119,8 @@ async function start<P extends ParameterName, S>(
   const channel = standalone
     ? noChannel
     : new MasterChannel(generation, () => lifetime.leave('master'));
-  const alone = slotCount !== undefined && options.solitary;
-  const slots = new Slots(context.slots, channel, alone);
+  const shared = slotCount !== undefined;
+  const slots = new Slots(context.slots, channel, { shared, alone: shared && options.solitary });
   // Master counts a new child as one until it says how many it is.
   if (slotCount !== undefined) channel.report(slotCount);
   startWatchdog(service.watchdogSeconds ?? configuration.get('daemon_timeout'));
@@ -166,7 +170,12 @@ function dropPrivileges(options: DaemonOptions, configuration: Configuration): v
   if (options.unprivileged && user === undefined) {
     throw new FatalError(`unknown user name value for mail_owner: ${owner}`);
   }
-  if (options.chroot) chroot(configuration.get('queue_directory'));
+  if (options.chroot) {
+    holdUserDatabase();
+    // Once it was asked for, Node remembers the time zone, which is a file.
+    dateOf(now()).getHours();
+    chroot(configuration.get('queue_directory'));
+  }
   if (user !== undefined) becomeForever(user);
 }
 

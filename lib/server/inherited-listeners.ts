@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { FatalError } from '../log/fatal.ts';
 import { dup } from '../os/descriptors.ts';
@@ -15,7 +16,7 @@ export interface ListenerOptions {
  * stops accepting, while clients go on queueing at the original, for us or another process.
  */
 export class InheritedListeners {
-  readonly #fds: readonly number[];
+  #fds: readonly number[];
   readonly #options: ListenerOptions;
   readonly #onConnection: (socket: Socket) => void;
   readonly #onError: (error: Error) => void;
@@ -48,6 +49,16 @@ export class InheritedListeners {
     const servers = this.#servers;
     this.#servers = [];
     for (const server of servers) server.close();
+  }
+
+  /**
+   * Gives the sockets up for good. Clients that we still have may keep us for long, and when master
+   * has died the next one needs the address.
+   */
+  end(): void {
+    this.pause();
+    for (const fd of this.#fds) closeSync(fd);
+    this.#fds = [];
   }
 
   #listenOn(fd: number): Server {

@@ -62,7 +62,7 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
 
   /** When master is gone, those who ask nothing just now have to go to another process. */
   pause(why: LeaveReason): void {
-    this.#listeners?.pause();
+    this.#listeners?.end();
     if (why !== 'master') return;
     this.#masterGone = true;
     for (const connection of this.#connections) {

@@ -28,6 +28,8 @@ export interface ServiceContext<P extends ParameterName = never> {
   /** How many clients this process serves at the same time. */
   readonly slots: number;
   readonly flow: FlowControl;
+  /** Takes nothing new any more, and leaves when its clients are done: once it has started. */
+  retire(): void;
 }
 
 /** What every kind of server asks of a service. */

@@ -1,23 +1,33 @@
 import type { StatusChannel } from './status-channel.ts';
 
+/** What a master of ours makes of this process. */
+export interface SlotRules {
+  /** There can be no other process: master need not hear that we are busy. */
+  readonly alone?: boolean;
+  /** Master divides maxproc, and wants to know what a process that leaves keeps of its share. */
+  readonly shared?: boolean;
+}
+
 /**
  * How many clients a process serves at the same time, and what master is told of it. Under a
  * master of ours a process has a share of maxproc: it says how large when it starts, then each
- * change between full and not full, and when it is idle. Under Postfix's there is one slot:
- * *taken* and *available* are the same messages.
+ * change between full and not full, and when it is idle. When it is about to leave, and only
+ * finishes the clients it has, it says how many those are, as a negative number less one: others
+ * may have the rest of its share. Under Postfix's there is one slot: *taken* and *available* are the
+ * same messages.
  */
 export class Slots {
   readonly total: number;
   readonly #channel: StatusChannel;
-  /** There can be no other process: a master of ours need not hear that we are busy. */
-  readonly #alone: boolean;
+  readonly #rules: SlotRules;
   #used = 0;
   #proved = false;
+  #retired = false;
 
-  constructor(total: number, channel: StatusChannel, alone = false) {
+  constructor(total: number, channel: StatusChannel, rules: SlotRules = {}) {
     this.total = total;
     this.#channel = channel;
-    this.#alone = alone;
+    this.#rules = rules;
   }
 
   get used(): number {
@@ -30,7 +40,15 @@ export class Slots {
 
   take(): void {
     this.#used += 1;
-    if (this.free === 0 && !this.#alone) this.#channel.report(0);
+    if (this.#retired) this.#reportRest();
+    else if (this.free === 0 && !this.#rules.alone) this.#channel.report(0);
+  }
+
+  /** No more clients will be taken. */
+  retire(): void {
+    if (this.#retired || !this.#rules.shared || this.#rules.alone) return;
+    this.#retired = true;
+    this.#reportRest();
   }
 
   /** *Taken* and *available* for a server that is never full: it has done some work. */
@@ -42,12 +60,18 @@ export class Slots {
   release(): void {
     const wasFull = this.free === 0;
     this.#used -= 1;
-    if (this.#alone) {
+    if (this.#retired) {
+      this.#reportRest();
+    } else if (this.#rules.alone) {
       if (!this.#proved) this.proveUseful();
     } else if (wasFull || this.#used === 0 || !this.#proved) {
       this.#channel.report(this.free);
     }
     // From the first client that was served master knows that the program works.
     this.#proved = true;
+  }
+
+  #reportRest(): void {
+    this.#channel.report(-1 - this.#used);
   }
 }

@@ -78,7 +78,7 @@ class TriggerServer<P extends ParameterName, S> implements Skeleton<P, S> {
   }
 
   pause(): void {
-    this.#listeners?.pause();
+    this.#listeners?.end();
     for (const { socket, kept } of this.#callers) if (kept) socket.destroySoon();
   }
 

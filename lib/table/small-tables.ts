@@ -1,6 +1,7 @@
 /** Tables of a few lines each: static, fail, environ, unix, nis. */
 import { readFileSync } from 'node:fs';
 import { groupLine, passwdLine } from '../os/name-service.ts';
+import { userDatabaseChanged } from '../os/user-database.ts';
 import { withoutBraces } from './braces.ts';
 import {
   type Answer,
@@ -50,13 +51,14 @@ export function openUnix(text: string, context: TableContext): Table {
   const line = { 'passwd.byname': passwdLine, 'group.byname': groupLine }[text];
   if (line === undefined) throw new TableOpenError(`unknown table: ${name}`);
   const fold = folding(context);
-  return plainTable(name, (key) => {
+  const lookup = (key: string) => {
     try {
       return line(fold(key));
     } catch (error) {
       throw new TableError(`table ${name}: ${error}`, { cause: error });
     }
-  });
+  };
+  return { ...plainTable(name, lookup), changed: userDatabaseChanged };
 }
 
 const NO_NIS_DOMAINS: readonly string[] = ['', '(none)'];

@@ -222,7 +222,8 @@ async function readAddress(
     const { address, external } = path;
     if (address === '') return { address, external, route: NO_ROUTE };
     const route = await smtpd.resolve(session.transaction?.sender.address ?? '', address);
-    const isBad = (route.flags & RESOLVE.ERROR) !== 0 || (!utf8 && hasUnicodeDomain(address));
+    const isBad =
+      (route.flags & RESOLVE.ERROR) !== 0 || (!utf8 && hasUnicodeDomain(route.recipient));
     if (!isBad) return { address, external, route };
   }
   smtpd.log.warn(

@@ -55,11 +55,12 @@ export function readRestrictionLists(
     ...implied(settings.smtpd_reject_unlisted_sender, 'reject_unlisted_sender', 'sender'),
   ];
   const early = settings.smtpd_delay_reject ? [...client, ...helo] : [];
+  const used = (...lists: RestrictionList[]) => lists.filter(({ rules }) => rules.length > 0);
   return {
-    client,
-    helo,
-    sender,
-    recipient: [
+    client: used(...client),
+    helo: used(...helo),
+    sender: used(...sender),
+    recipient: used(
       ...early,
       ...(settings.smtpd_delay_reject ? sender : []),
       ...(settings.smtpd_relay_before_recipient_restrictions ? [relay, own] : [own, relay]),
@@ -68,10 +69,10 @@ export function readRestrictionLists(
         'reject_unlisted_recipient',
         'recipient',
       ),
-    ],
-    data: [read('smtpd_data_restrictions', 'data')],
-    endOfData: [read('smtpd_end_of_data_restrictions', 'end-of-data')],
-    etrn: [...early, read('smtpd_etrn_restrictions', 'etrn')],
+    ),
+    data: used(read('smtpd_data_restrictions', 'data')),
+    endOfData: used(read('smtpd_end_of_data_restrictions', 'end-of-data')),
+    etrn: used(...early, read('smtpd_etrn_restrictions', 'etrn')),
   };
 }
 

@@ -22,7 +22,14 @@ import type { Log } from '../../lib/log/log.ts';
 import { freeSpace } from '../../lib/os/files.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
-import { openTable, openTables, type TableContext } from '../../lib/table/table.ts';
+import { TableWatch } from '../../lib/server/table-watch.ts';
+import {
+  openTable,
+  openTables,
+  type Table,
+  type TableContext,
+  type TableList,
+} from '../../lib/table/table.ts';
 import { decide, type RestrictionList } from './access.ts';
 import { ClientCounts } from './client-counts.ts';
 import type { NewlineRule } from './content-reader.ts';
@@ -39,6 +46,8 @@ import type { Decision } from './verdict.ts';
 type Name = (typeof PARAMETERS)[number];
 type Context = ServiceContext<Name>;
 
+/** A client had better come back than wait for long. */
+const PATIENCE = { tries: 3, pauseMs: 1000 };
 /** Free space is asked of the file system at most this often. */
 const SPACE_CHECK_MS = 1000;
 /** No message is accepted that might not fit; Postfix wants room for one and a half. */
@@ -48,7 +57,11 @@ export const smtpd: ConnectionService<Name, Smtpd> = {
   name: 'smtpd',
   parameters: PARAMETERS,
   open: (context) => new Smtpd(context),
+  start: (context, state) => {
+    if (!context.standalone) state.watch.start();
+  },
   async serve(socket: Socket, _context, state) {
+    state.watch.look();
     await new Session(socket, state).run();
   },
   stop: (_context, state) => state.close(),
@@ -61,6 +74,7 @@ export class Smtpd {
   readonly resolver: Resolver;
   readonly keywords: Keywords;
   readonly lists: RestrictionLists;
+  readonly watch: TableWatch;
   /** `sendmail -bs`: the client is a user of this machine. */
   readonly isStandalone: boolean;
   /** There are `smtpd_noop_commands`. */
@@ -88,7 +102,7 @@ export class Smtpd {
     this.isStandalone = context.standalone;
     this.#serviceName = context.serviceName;
     this.resolver = openResolver({ nameservers: splitList(parameters.dns_nameservers) });
-    const options = clientOptions(configuration, log);
+    const options = { ...clientOptions(configuration, log), patience: PATIENCE };
     this.#cleanup = new CleanupClient({
       ...options,
       socketPath: `public/${parameters.cleanup_service_name}`,
@@ -101,9 +115,9 @@ export class Smtpd {
       ...options,
       socketPath: `public/${parameters.flush_service_name}`,
     });
-    const tables: TableContext = { configuration, log };
+    const tables = new OpenTables({ configuration, log });
     const matchList = (name: Parameters<typeof openMatchList>[1]) =>
-      openMatchList(configuration, name, (table) => openTable(table, tables));
+      openMatchList(configuration, name, (table) => tables.open(table));
     this.#mynetworks = matchList('mynetworks');
     this.#newlineRule = newlineRule(parameters.smtpd_forbid_bare_newline);
     this.#newlineExclusions = matchList('smtpd_forbid_bare_newline_exclusions');
@@ -114,10 +128,10 @@ export class Smtpd {
     this.#ignored = matchList('smtpd_noop_commands');
     this.hasIgnoredCommands = parameters.smtpd_noop_commands !== '';
     const warn = (text: string) => log.warn(text);
-    const discards = 'smtpd_discard_ehlo_keyword_address_maps';
+    const exceptions = 'smtpd_discard_ehlo_keyword_address_maps';
     this.keywords = new Keywords(
       parameters,
-      openTables(parameters[discards], { ...tables, parameter: discards }),
+      tables.openList(exceptions, parameters[exceptions]),
       warn,
     );
     this.lists = readRestrictionLists(parameters, configuration, warn);
@@ -130,6 +144,7 @@ export class Smtpd {
       codes: parameters,
       allowsRouting: parameters.allow_untrusted_routing,
     };
+    this.watch = new TableWatch(tables.all, context);
   }
 
   close(): void {
@@ -334,9 +349,30 @@ function readRewriteClients(text: string, log: Log): string[] {
 
 const REWRITE_CLIENTS = new Set(['permit_inet_interfaces', 'permit_mynetworks']);
 
-function openListings(parameters: ParametersOf<Name>, context: TableContext): Listings {
-  const open = (parameter: MapsName) =>
-    openTables(parameters[parameter], { ...context, parameter });
+/** Opens tables, and remembers which. */
+class OpenTables {
+  readonly all: Table[] = [];
+  readonly #context: TableContext;
+
+  constructor(context: TableContext) {
+    this.#context = context;
+  }
+
+  open(name: string): Table {
+    const table = openTable(name, this.#context);
+    this.all.push(table);
+    return table;
+  }
+
+  openList(parameter: string, value: string): TableList {
+    const list = openTables(value, { ...this.#context, parameter });
+    this.all.push(...list.tables);
+    return list;
+  }
+}
+
+function openListings(parameters: ParametersOf<Name>, opened: OpenTables): Listings {
+  const open = (parameter: MapsName) => opened.openList(parameter, parameters[parameter]);
   const used = (...names: MapsName[]) => names.map(open).filter(({ tables }) => tables.length > 0);
   return {
     local: open('local_recipient_maps'),

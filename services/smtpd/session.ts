@@ -170,6 +170,7 @@ export class Session {
   ): Promise<string | undefined> {
     const { client, helo } = this.#deferrals;
     const isContent = stage === 'data' || stage === 'endOfData';
+    if (isContent && this.smtpd.lists[stage].length === 0) return undefined;
     const deferred = isContent ? undefined : (this.transaction?.deferIfPermit ?? helo ?? client);
     const decision = await this.smtpd.decide(this.smtpd.lists[stage], this, {
       ...subject,

@@ -51,8 +51,11 @@ const skip = process.getuid?.() === 0 ? false : 'a mail system with a postfix us
 test('mistakes in the configuration are said before anything is done', { skip }, async (t) => {
   const down = await startMailSystem(t, { stopped: true });
   down.run('postfix', ['check']);
-  const running = await startMailSystem(t);
+  const running = await startMailSystem(t, { main: { default_transport: 'discard' } });
   const master = running.masterPid();
+  // Who is up by now has read the right files.
+  assert.equal(running.run('sendmail', ['-i', 'nobody@far.test']).status, 0);
+  await running.waitUntilEmpty();
   for (const mistake of MISTAKES) {
     await t.test(`${mistake.file}: ${mistake.text}`, () => {
       complains(down, 'check', mistake);
@@ -62,7 +65,8 @@ test('mistakes in the configuration are said before anything is done', { skip },
     });
   }
   assert.equal(running.masterPid(), master);
-  await running.send({ from: 'root@lab.test', to: ['root@lab.test'] });
+  await running.send({ from: 'root@lab.test', to: ['nobody@far.test'] });
+  await running.waitUntilEmpty();
   assert.doesNotMatch(running.log(), /postfix\/master.* (?:reload|fatal)/);
   assert.deepEqual(troubleIn(running.log(), /postfix\/postfix(?:-script)?\[/), []);
 });

@@ -13,7 +13,7 @@ import type { MailSystem } from '../support/mail-system.ts';
 import { type Maker, whyNoPostfix } from '../support/real-postfix.ts';
 import { type SmtpPeer, startSmtpPeer } from '../support/smtp-peer.ts';
 import { troubleIn } from './log-trouble.ts';
-import { MAKERS, otherThan, programsOf, runTool, startSystemOf } from './makers.ts';
+import { MAKERS, NAMES, otherThan, programsOf, runTool, startSystemOf } from './makers.ts';
 
 const FROM = 'games@lab.test';
 const MESSAGE_QUEUES = ['maildrop', 'incoming', 'active', 'deferred', 'hold'];
@@ -21,7 +21,7 @@ const ALL_QUEUES = [...MESSAGE_QUEUES, 'corrupt', 'bounce', 'defer', 'trace'];
 
 for (const before of MAKERS) {
   const after = otherThan(before);
-  const title = `what ${before} Postfix left in the queue is delivered by ${after}`;
+  const title = `what ${NAMES[before]} left in the queue is delivered by ${NAMES[after]}`;
   test(title, { skip: whyNoPostfix() }, async (t) => {
     const { mail, peer, held, accept } = await leaveMail(t, before);
     const left = filesOf(mail);

@@ -13,6 +13,9 @@ import { daemonDirectory, type Maker } from '../support/real-postfix.ts';
 
 export const MAKERS: readonly Maker[] = ['ours', 'real'];
 
+/** What a maker's mail system is called in the names of tests. */
+export const NAMES: Readonly<Record<Maker, string>> = { ours: 'Posthaste', real: 'Postfix' };
+
 export function otherThan(maker: Maker): Maker {
   return maker === 'ours' ? 'real' : 'ours';
 }

@@ -12,7 +12,7 @@ import type { MailSystem } from '../support/mail-system.ts';
 import { type Maker, whyNoPostfix } from '../support/real-postfix.ts';
 import { type SmtpPeer, startSmtpPeer } from '../support/smtp-peer.ts';
 import { troubleIn } from './log-trouble.ts';
-import { MAKERS, programsOf, runTool, startSystemOf } from './makers.ts';
+import { MAKERS, NAMES, programsOf, runTool, startSystemOf } from './makers.ts';
 
 const FROM = 'games@lab.test';
 
@@ -63,7 +63,7 @@ function bothSay(mail: MailSystem, command: string, args: readonly string[]) {
 const CAT_FLAGS = ['-q', '-qb', '-qh', '-qe', '-qbh', '-qeh', '-qo', '-qd'];
 
 for (const maker of MAKERS) {
-  test(`either maker's commands work on a queue of ${maker}`, {
+  test(`either maker's commands work on a queue of ${NAMES[maker]}`, {
     skip: whyNoPostfix(),
   }, async (t) => {
     const scene = await arrange(t, maker);

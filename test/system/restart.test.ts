@@ -4,11 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { monotonic } from '../../lib/clock/clock.ts';
+import { atEnd } from '../support/cleanup.ts';
 import { eventually } from '../support/condition.ts';
 import { BUILD, type MailSystem, startMailSystem } from '../support/mail-system.ts';
 import { converse } from '../support/smtp-client.ts';
@@ -83,6 +86,9 @@ test('after kill -9 of master with mail in every queue all of it is delivered', 
     [1, 1, 1, 1, 1],
   );
 
+  const visitor = connect(mail.port, '127.0.0.1');
+  atEnd(t, () => visitor.destroy());
+  await once(visitor, 'data');
   const agent = processesOf(mail).find(({ name }) => name === 'smtp');
   assert.ok(agent);
   process.kill(mail.masterPid(), 'SIGKILL');
@@ -145,12 +151,22 @@ test('reload under load loses no connection and no message, and doubles none', {
     const commands = Array.from({ length: MESSAGES_EACH }, (_, at) => message(at)).flat();
     return converse(mail.port, ['EHLO client.test', ...commands, 'QUIT']);
   });
+  // Others come and go; who is refused throws.
+  let visits = 0;
+  let reloading = true;
+  const visitor = (async () => {
+    for (; reloading; visits += 1) {
+      await mail.send({ from: FROM, to: ['friend@far.test'], subject: `visit ${visits}` });
+    }
+  })();
   for (let reloads = 1; reloads <= RELOADS; reloads += 1) {
     const enough = ((CLIENTS * MESSAGES_EACH) / (RELOADS + 1)) * reloads;
     await eventually('some deliveries', () => peer.messages.length >= enough);
     await promisify(execFile)(join(BUILD, 'bin/postfix'), ['-c', mail.config, 'reload']);
     await eventually('reload', () => (mail.log().match(/ reload -- /g) ?? []).length === reloads);
   }
+  reloading = false;
+  await visitor;
   for (const replies of await Promise.all(sessions)) {
     assert.equal(replies.length, 3 + MESSAGES_EACH * 4);
     assert.deepEqual(
@@ -162,6 +178,9 @@ test('reload under load loses no connection and no message, and doubles none', {
   const expected = Array.from({ length: CLIENTS * MESSAGES_EACH }, (_, at) => {
     return `${at % CLIENTS}-${Math.floor(at / CLIENTS)} to friend@far.test`;
   });
+  for (let visit = 0; visit < visits; visit += 1) {
+    expected.push(`visit ${visit} to friend@far.test`);
+  }
   assert.deepEqual(arrivedAt(peer), expected.sort());
   assert.equal(mail.masterPid(), master);
   assert.deepEqual(troubleIn(mail.log()), []);

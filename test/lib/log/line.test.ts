@@ -292,6 +292,7 @@ test('addresses are logged in external form', () => {
     ['ünï@c', 'ünï@c'],
     ['local only', '"local only"'],
     ['@c', '@c'],
+    ['@a,@b:c d@e', '@a,@b:"c d"@e'],
   ] as const) {
     assert.equal(externalForm(internal), external);
   }

@@ -3,6 +3,7 @@
  * smtpd and ours answer, so there are no expected replies here. The chapters are those of RFC 5321.
  */
 import { type Step, send } from './dialogue.ts';
+import { TRICKS } from './relay-tricks.ts';
 import type { Parameters, SessionOptions } from './server-pair.ts';
 
 export interface Session extends SessionOptions {
@@ -995,6 +996,19 @@ export const SETTINGS = {
     sessions: {
       'a stranger': stranger(...addresses('someone@far.test', 'root@lab.test', 'known@relay.test')),
       'one of us': addresses('someone@far.test', 'root@lab.test', 'x%far.test@lab.test'),
+    },
+  },
+  'relay tricks': {
+    main: { smtpd_hard_error_limit: '1000' },
+    sessions: {
+      'a stranger': stranger(...recipients(...TRICKS.map((path) => `TO:${path}`))),
+      'a stranger with Unicode': stranger(
+        EHLO,
+        'MAIL FROM:<ann@client.test> SMTPUTF8',
+        ...TRICKS.map((path) => `RCPT TO:${path}`),
+        QUIT,
+      ),
+      'one of us': recipients(...TRICKS.map((path) => `TO:${path}`)),
     },
   },
   'untrusted routing': {

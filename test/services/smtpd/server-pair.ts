@@ -5,7 +5,6 @@
 import type { TestContext } from 'node:test';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
-import { freePort } from '../../support/ports.ts';
 import { commandOf, type Maker } from '../../support/real-postfix.ts';
 import { converse, type Step } from './dialogue.ts';
 
@@ -25,6 +24,8 @@ const MAIN: Parameters = {
   local_transport: 'discard:',
   relay_transport: 'discard:',
   default_transport: 'discard:',
+  // Without qmgr nobody would say that mail may come faster.
+  in_flow_delay: '0',
   transport_maps: 'texthash:$config_directory/transport',
   relocated_maps: 'texthash:$config_directory/relocated',
   recipient_canonical_maps: 'texthash:$config_directory/canonical',
@@ -67,6 +68,13 @@ const OURS = [
   'smtp unix - - n - - %',
 ];
 
+/**
+ * So many servers need addresses of their own: a free port of 127.0.0.1 may be somebody's own end of
+ * a connection a moment later, or be given to another test.
+ */
+const PORT = 2525;
+const NETWORK = `127.${64 + (process.pid % 128)}.${(process.pid >> 7) % 256}`;
+
 /** What one server made of a session. */
 export interface Reaction {
   readonly replies: readonly string[];
@@ -75,7 +83,6 @@ export interface Reaction {
 
 export interface ServerPair {
   readonly mail: MailSystem;
-  readonly ports: Readonly<Record<Maker, number>>;
   /** Plays a session with one of them. @returns the replies */
   talk(maker: Maker, steps: readonly Step[], session?: SessionOptions): Promise<string[]>;
   /** Plays the same session with both. */
@@ -102,16 +109,17 @@ export async function startServerPairs<Name extends string>(
     ...REAL.map((line) => line.replace('%', commandOf('ours', 'real', line.split(' ')[0] ?? ''))),
     ...OURS.filter((line) => !(keepsMail && line.startsWith('qmgr '))).map(serviceLine),
   ];
-  const ports = new Map<string, Record<Maker, number>>();
+  const hosts = new Map<string, Record<Maker, string>>();
   for (const name of Object.keys(settings) as Name[]) {
-    const pair = { ours: await freePort(), real: await freePort() };
-    ports.set(name, pair);
+    const first = hosts.size * 2 + 1;
+    const pair = { ours: `${NETWORK}.${first}`, real: `${NETWORK}.${first + 1}` };
+    hosts.set(name, pair);
     for (const maker of ['ours', 'real'] as const) {
       lines.push(smtpdLine(maker, pair[maker], tagOf(maker, name), settings[name]));
     }
   }
   const mail = await startMailSystem(t, { only: lines, main: MAIN, files: FILES });
-  const pairs = [...ports].map(([name, pair]) => [name, serverPair(mail, name, pair)]);
+  const pairs = [...hosts].map(([name, pair]) => [name, serverPair(mail, name, pair)]);
   return Object.fromEntries(pairs) as Record<Name, ServerPair>;
 }
 
@@ -123,15 +131,15 @@ function serviceLine(line: string): string {
 
 const tagOf = (maker: Maker, name: string) => `${maker}-${name}`;
 
-function smtpdLine(maker: Maker, port: number, tag: string, setting: Parameters): string {
+function smtpdLine(maker: Maker, host: string, tag: string, setting: Parameters): string {
   const options = Object.entries({ ...setting, syslog_name: tag }).map(
     ([name, value]) => `-o { ${name} = ${value} }`,
   );
   const command = commandOf('ours', maker, 'smtpd');
-  return `127.0.0.1:${port} inet n - n - - ${command} ${options.join(' ')}`;
+  return `${host}:${PORT} inet n - n - - ${command} ${options.join(' ')}`;
 }
 
-function serverPair(mail: MailSystem, name: string, ports: Record<Maker, number>): ServerPair {
+function serverPair(mail: MailSystem, name: string, hosts: Record<Maker, string>): ServerPair {
   const play = async (maker: Maker, steps: readonly Step[], session: SessionOptions) => {
     const tag = ` ${tagOf(maker, name)}/smtpd[`;
     const linesOf = () =>
@@ -142,21 +150,19 @@ function serverPair(mail: MailSystem, name: string, ports: Record<Maker, number>
         .slice(0, -1)
         .filter((line) => line.includes(tag));
     const before = linesOf().length;
-    const door = { port: ports[maker], from: session.from };
+    const door = { port: PORT, host: hosts[maker], from: session.from };
     const replies = await converse(door, steps, { early: session.early });
     const lines = await eventually(`the end of a session with ${tag}`, () => {
       const lines = linesOf().slice(before);
       return lines.some((line) => line.includes(': disconnect from ')) && lines;
     });
-    const port = new RegExp(`\\b${ports[maker]}\\b`, 'g');
-    const neutral = (text: string) => neutralIds(text).replace(port, 'PORT');
+    const neutral = (text: string) => neutralIds(text).replaceAll(hosts[maker], 'HOST');
     return { replies: replies.map(neutral), log: lines.map(withoutPrefix).map(neutral) };
   };
   return {
     mail,
-    ports,
     talk: (maker, steps, { from, early } = {}) =>
-      converse({ port: ports[maker], from }, steps, { early }),
+      converse({ port: PORT, host: hosts[maker], from }, steps, { early }),
     async converse(steps, session = {}) {
       const [ours, real] = await Promise.all([
         play('ours', steps, session),

@@ -1,0 +1,393 @@
+/** Clients that misbehave, services that fail, and many of both: smtpd goes on, and nothing is lost. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { sleep } from '../../../lib/clock/clock.ts';
+import { eventually } from '../../support/condition.ts';
+import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
+import { Dialogue, send } from './dialogue.ts';
+
+const DISCARD = {
+  local_transport: 'discard:',
+  default_transport: 'discard:',
+  smtpd_peername_lookup: 'no',
+  smtpd_error_sleep_time: '0',
+  smtpd_client_connection_count_limit: '0',
+} as const;
+const ENVELOPE = ['EHLO client.test', 'MAIL FROM:<ann@client.test>', 'RCPT TO:<root@lab.test>'];
+const MESSAGE = send('Subject: test\r\n\r\nhello\r\n.\r\n');
+
+function start(t: TestContext, main: Record<string, string> = {}): Promise<MailSystem> {
+  return startMailSystem(t, { main: { ...DISCARD, ...main } });
+}
+
+async function meet(t: TestContext, { port }: MailSystem): Promise<Dialogue> {
+  const dialogue = new Dialogue({ port });
+  t.after(() => dialogue.socket.destroy());
+  await dialogue.expect(1);
+  return dialogue;
+}
+
+async function say(dialogue: Dialogue, ...lines: readonly string[]): Promise<string> {
+  for (const line of lines) await dialogue.play(line);
+  return dialogue.replies.at(-1) ?? '';
+}
+
+/** The whole of a message, from a client that behaves. */
+async function checkMail(t: TestContext, mail: MailSystem): Promise<void> {
+  const dialogue = await meet(t, mail);
+  assert.match(await say(dialogue, ...ENVELOPE, 'DATA'), /^354 /);
+  await dialogue.play(MESSAGE);
+  assert.match(dialogue.replies.at(-1) ?? '', /^250 2\.0\.0 Ok: queued as /);
+  await dialogue.play('QUIT');
+  await dialogue.close();
+}
+
+/** Processes of a daemon below this system's master. */
+function processesOf(mail: MailSystem, daemon: string): number[] {
+  const master = mail.masterPid();
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+        const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+        return parent === master && words.some((word) => word.endsWith(`/libexec/${daemon}`));
+      } catch {
+        return false;
+      }
+    });
+}
+
+function isQueueEmpty(mail: MailSystem): boolean {
+  return ['incoming', 'active', 'deferred', 'maildrop'].every(
+    (name) => mail.ids(name).length === 0,
+  );
+}
+
+/** Nothing in the log that asks for a human, but what is expected. */
+function assertNoTrouble(mail: MailSystem, ...expected: readonly RegExp[]): void {
+  const lines = mail
+    .log()
+    .split('\n')
+    .filter((line) => / (?:panic|fatal|error|warning): /.test(line))
+    .filter((line) => !expected.some((pattern) => pattern.test(line)));
+  assert.deepEqual(lines, []);
+}
+
+const COMMANDS = fc.constantFrom(
+  ...[
+    'EHLO x',
+    'HELO x',
+    'MAIL FROM:<a@b.test>',
+    'MAIL FROM:<>',
+    'RCPT TO:<root@lab.test>',
+    'DATA',
+  ],
+  ...[
+    'RSET',
+    'NOOP',
+    'VRFY root',
+    'ETRN lab.test',
+    'BDAT 3',
+    'STARTTLS',
+    'AUTH PLAIN',
+    'XCLIENT A=b',
+  ],
+  ...['.', '..', 'a: b', '', 'FOO', 'MAIL FROM:<"', 'RCPT TO:<@', 'MAIL FROM:<a@b.test> SIZE=9'],
+);
+const LINE_ENDS = fc.constantFrom('\r\n', '\r\n', '\r\n', '\n', '\r', '\0\r\n', '');
+const PIECES = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.tuple(COMMANDS, LINE_ENDS).map(([text, end]) => text + end) },
+    { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
+    { weight: 1, arbitrary: fc.constantFrom('x'.repeat(3000), '\xff\xfe\r\n', '\r\n.\r\n') },
+  ),
+  { minLength: 1, maxLength: 30 },
+);
+
+test('whatever bytes come, smtpd goes on', async (t) => {
+  const mail = await start(t, { smtpd_timeout: '5s', service_processes: '1' });
+  await checkMail(t, mail);
+  const before = processesOf(mail, 'smtpd');
+  await fc.assert(
+    fc.asyncProperty(PIECES, fc.boolean(), async (pieces, isPolite) => {
+      const dialogue = new Dialogue({ port: mail.port });
+      for (const piece of pieces) {
+        dialogue.socket.write(piece, 'latin1');
+        if (isPolite) await new Promise((resolve) => setImmediate(resolve));
+      }
+      dialogue.socket.end();
+      await dialogue.awaitEnd();
+      await dialogue.close();
+    }),
+    { numRuns: 150 },
+  );
+  await checkMail(t, mail);
+  assert.deepEqual(processesOf(mail, 'smtpd'), before);
+  assert.doesNotMatch(mail.log(), /panic|fatal| error: /);
+  await mail.waitUntilEmpty();
+});
+
+test('one process serves 500 sessions at once', async (t) => {
+  const mail = await startMailSystem(t, {
+    main: { ...DISCARD, default_process_limit: '600', service_processes: '1' },
+  });
+  const clients = await Promise.all(Array.from({ length: 500 }, () => meet(t, mail)));
+  await Promise.all(clients.map((client) => say(client, ...ENVELOPE, 'DATA')));
+  await Promise.all(clients.map((client) => client.play(MESSAGE)));
+  const last = clients.map((client) => client.replies.at(-1)?.replace(/queued as .*/, ''));
+  assert.deepEqual(new Set(last), new Set(['250 2.0.0 Ok: ']));
+  assert.equal(processesOf(mail, 'smtpd').length, 1);
+  await Promise.all(clients.map((client) => say(client, 'QUIT')));
+  await mail.waitUntilEmpty();
+  assertNoTrouble(mail);
+});
+
+test('a client that never reads its replies has to wait for itself', async (t) => {
+  const mail = await start(t, { smtpd_timeout: '2s', smtpd_junk_command_limit: '100000000' });
+  const socket = await connected(t, mail);
+  socket.pause();
+  const line = Buffer.from('EHLO client.test\r\n'.repeat(1000));
+  let isClosed = false;
+  socket.on('close', () => {
+    isClosed = true;
+  });
+  // It stops taking commands, and then loses patience.
+  for (let sent = 0; sent < 10_000 && !isClosed; sent += 1) {
+    if (!socket.write(line)) await sleep(10);
+    if (socket.writableLength > 4 * line.length) break;
+  }
+  await checkMail(t, mail);
+  await mail.waitForLog(/timeout after EHLO from unknown/);
+  await mail.waitForLog(/disconnect from unknown\[127\.0\.0\.1\] ehlo=\d{2,}/);
+});
+
+async function connected(t: TestContext, { port }: MailSystem): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.on('error', () => {});
+  await new Promise((resolve) => socket.once('connect', resolve));
+  return socket;
+}
+
+test('a client that drips keeps nobody waiting', async (t) => {
+  const mail = await start(t);
+  const slow = await meet(t, mail);
+  for (const byte of 'EHLO client.te') {
+    await slow.play(send(byte, 0));
+    await sleep(1);
+  }
+  await checkMail(t, mail);
+  await slow.play(send('st\r\n'));
+  assert.match(slow.replies.at(-1) ?? '', /^250-/);
+});
+
+test('a client that drips has a limit for each command, where there is one', async (t) => {
+  const mail = await start(t, { smtpd_timeout: '1s', smtpd_per_request_deadline: 'yes' });
+  const slow = await meet(t, mail);
+  for (let count = 0; count < 500 && !slow.hasEnded; count += 1) {
+    await slow.play(send('x', 0));
+    await sleep(20);
+  }
+  await slow.awaitEnd();
+  assert.equal(slow.replies.at(-1), '421 4.4.2 mx.lab.test Error: timeout exceeded');
+});
+
+test('a line without an end is not waited for', async (t) => {
+  const mail = await start(t);
+  const client = await meet(t, mail);
+  await client.play(send('x'.repeat(50_000)));
+  assert.equal(client.replies.at(-1), '421 4.7.0 mx.lab.test Error: command too long');
+  await client.awaitEnd();
+});
+
+test('a client that hangs up in its content leaves nothing behind', async (t) => {
+  const mail = await start(t);
+  for (const hangUp of ['end', 'destroy', 'resetAndDestroy'] as const) {
+    const client = await meet(t, mail);
+    await say(client, ...ENVELOPE, 'DATA');
+    await client.play(send(`a: b\r\n\r\n${'hello\r\n'.repeat(20_000)}.`, 0));
+    client.socket[hangUp]();
+  }
+  await eventually(
+    'three lost connections',
+    () => (mail.log().match(/lost connection after DATA \(\d+ bytes\)/g)?.length ?? 0) === 3,
+  );
+  await eventually('an empty queue', () => isQueueEmpty(mail));
+  assertNoTrouble(mail);
+  assert.doesNotMatch(mail.log(), /status=sent/);
+});
+
+test('recipients beyond the limit are refused, the others get the message', async (t) => {
+  const mail = await start(t);
+  const client = await meet(t, mail);
+  await say(client, 'EHLO client.test', 'MAIL FROM:<ann@client.test>');
+  const commands = Array.from({ length: 1100 }, (_, at) => `RCPT TO:<user${at}@far.test>\r\n`);
+  await client.play(send(commands.join(''), commands.length));
+  const replies = client.replies.slice(-1100);
+  assert.equal(replies.filter((reply) => reply === '250 2.1.5 Ok').length, 1000);
+  assert.deepEqual(new Set(replies.slice(1000)), new Set(['452 4.5.3 Error: too many recipients']));
+  assert.match(await say(client, 'DATA'), /^354 /);
+  await client.play(MESSAGE);
+  assert.match(client.replies.at(-1) ?? '', /^250 2\.0\.0 Ok: queued/);
+  await mail.waitUntilEmpty();
+  assert.equal(mail.log().match(/status=sent/g)?.length, 1000);
+  assertNoTrouble(mail);
+});
+
+test('a big message goes through in pieces', async (t) => {
+  const megabytes = 64;
+  const mail = await start(t, {
+    message_size_limit: '100000000',
+    service_processes: '1',
+  });
+  await checkMail(t, mail);
+  const [pid] = processesOf(mail, 'smtpd');
+  const before = peakMegabytes(pid);
+  const client = await meet(t, mail);
+  await say(client, ...ENVELOPE, 'DATA');
+  const piece = `${'x'.repeat(78)}\r\n`.repeat(13_107);
+  for (let count = 0; count < megabytes; count += 1) {
+    if (!client.socket.write(piece)) {
+      await new Promise((resolve) => client.socket.once('drain', resolve));
+    }
+  }
+  await client.play(send('.\r\n'));
+  assert.match(client.replies.at(-1) ?? '', /^250 2\.0\.0 Ok: queued/);
+  const growth = peakMegabytes(pid) - before;
+  assert.ok(growth < megabytes, `smtpd grew by ${growth} MB for a message of ${megabytes} MB`);
+  await mail.waitUntilEmpty();
+});
+
+/** The largest size so far. */
+function peakMegabytes(pid = 0): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
+}
+
+test('a message beyond the limit is read, refused, and nowhere', async (t) => {
+  const mail = await start(t, { message_size_limit: '100000' });
+  const client = await meet(t, mail);
+  await say(client, ...ENVELOPE, 'DATA');
+  await client.play(send(`a: b\r\n\r\n${'0123456789\r\n'.repeat(20_000)}.\r\n`));
+  assert.equal(client.replies.at(-1), '552 5.3.4 Error: message file too big');
+  assert.equal(await say(client, 'NOOP'), '250 2.0.0 Ok');
+  await eventually('an empty queue', () => isQueueEmpty(mail));
+  await checkMail(t, mail);
+});
+
+test('when cleanup dies the client shall try again', async (t) => {
+  const mail = await start(t);
+  await checkMail(t, mail);
+  await mail.waitUntilEmpty();
+  const [inEnvelope, inContent] = [await meet(t, mail), await meet(t, mail)];
+  await say(inEnvelope, ...ENVELOPE);
+  await say(inContent, ...ENVELOPE, 'DATA');
+  await inContent.play(send(`a: b\r\n\r\n${'hello\r\n'.repeat(20_000)}`, 0));
+  for (const pid of processesOf(mail, 'cleanup')) process.kill(pid, 'SIGKILL');
+  await inContent.play(send('world\r\n.\r\n'));
+  assert.equal(inContent.replies.at(-1), '451 4.3.0 Error: queue file write error');
+  await say(inEnvelope, 'DATA');
+  await inEnvelope.play(MESSAGE);
+  assert.equal(inEnvelope.replies.at(-1), '451 4.3.0 Error: queue file write error');
+  // They may stay, and do better.
+  for (const client of [inEnvelope, inContent]) {
+    await say(client, ...ENVELOPE, 'DATA');
+    await client.play(MESSAGE);
+    assert.match(client.replies.at(-1) ?? '', /^250 2\.0\.0 Ok: queued/);
+  }
+  const sent = () => mail.log().match(/ status=sent /g)?.length ?? 0;
+  await eventually('three deliveries', () => sent() === 3);
+});
+
+test('when addresses cannot be resolved the client shall try again', async (t) => {
+  const only = [
+    '127.0.0.1:0 inet n - n - - smtpd',
+    'cleanup unix n - n - 0 cleanup',
+    'qmgr unix n - n 300 1 qmgr',
+  ];
+  const mail = await startMailSystem(t, { only, main: DISCARD });
+  const client = await meet(t, mail);
+  const reply = await say(client, ...ENVELOPE);
+  assert.equal(reply, '451 4.3.0 <root@lab.test>: Temporary lookup failure');
+});
+
+test('a reload lets sessions finish, and new ones begin', async (t) => {
+  const mail = await start(t, { service_processes: '1' });
+  const old = await meet(t, mail);
+  await say(old, ...ENVELOPE, 'DATA');
+  await old.play(send('Subject: test\r\n', 0));
+  const [before] = processesOf(mail, 'smtpd');
+  mail.run('postfix', ['reload']);
+  await mail.waitForLog(/reload -- version/);
+  await checkMail(t, mail);
+  assert.equal(processesOf(mail, 'smtpd').length, 2);
+  await old.play(send('\r\nhello\r\n.\r\n'));
+  assert.match(old.replies.at(-1) ?? '', /^250 2\.0\.0 Ok: queued/);
+  await old.play('QUIT');
+  await old.close();
+  await eventually(
+    'the end of the old process',
+    () => !processesOf(mail, 'smtpd').includes(before ?? 0),
+  );
+});
+
+test('a process that has served its time does not keep new clients waiting', async (t) => {
+  const mail = await start(t, { max_use: '1', service_processes: '1', default_process_limit: '4' });
+  const stays = await meet(t, mail);
+  for (let count = 0; count < 10; count += 1) await checkMail(t, mail);
+  assert.equal(await say(stays, 'NOOP'), '250 2.0.0 Ok');
+  assertNoTrouble(mail);
+});
+
+test('the next client meets the tables as they are now', async (t) => {
+  const mail = await startMailSystem(t, {
+    main: {
+      ...DISCARD,
+      relay_domains: 'relay.test',
+      relay_recipient_maps: 'texthash:$config_directory/r',
+    },
+    files: { r: 'one@relay.test x\n' },
+  });
+  const old = await meet(t, mail);
+  await say(old, 'EHLO client.test', 'MAIL FROM:<>');
+  assert.match(await say(old, 'RCPT TO:<two@relay.test>'), /^550 5\.1\.1 /);
+  writeFileSync(join(mail.config, 'r'), 'one@relay.test x\ntwo@relay.test x\n');
+  await mail.waitForLog(/smtpd\[\d+\]: table texthash:\S+\/r has changed -- restarting/);
+  const next = await meet(t, mail);
+  await say(next, 'EHLO client.test', 'MAIL FROM:<>');
+  assert.equal(await say(next, 'RCPT TO:<two@relay.test>'), '250 2.1.5 Ok');
+  assert.equal(await say(old, 'NOOP'), '250 2.0.0 Ok');
+});
+
+test('one client may not have all the connections', async (t) => {
+  const mail = await start(t, {
+    smtpd_client_connection_count_limit: '2',
+    smtpd_client_event_limit_exceptions: '',
+    service_processes: '1',
+  });
+  const first = await meet(t, mail);
+  await meet(t, mail);
+  const third = await meet(t, mail);
+  assert.deepEqual(third.replies, [
+    '421 4.7.0 mx.lab.test Error: too many connections from 127.0.0.1',
+  ]);
+  await third.awaitEnd();
+  await say(first, 'QUIT');
+  await first.close();
+  const fourth = await eventually('a place', async () => {
+    const client = await meet(t, mail);
+    return client.replies[0]?.startsWith('220') ? client : undefined;
+  });
+  assert.equal(await say(fourth, 'NOOP'), '250 2.0.0 Ok');
+  assert.match(
+    mail.log(),
+    /warning: Connection concurrency limit exceeded: 3 from unknown\[127\.0\.0\.1\] for service /,
+  );
+});
