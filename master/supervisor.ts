@@ -180,7 +180,6 @@ export class Supervisor {
   }
 
   #renew(service: Service, entry: MasterEntry): void {
-    service.wakeup?.stop();
     service.entry = entry;
     this.#dropIdleChildren(service);
     this.#armWakeup(service);
@@ -366,6 +365,8 @@ export class Supervisor {
         if (isAccident) service.failures = 0;
         this.#throttle(service, path);
       }
+      // It may have had work in hand that nobody would ask for before the next regular wake-up.
+      if (this.#isOurs(service)) this.#armWakeup(service);
     }
     this.#poller.wake();
   }
@@ -408,6 +409,7 @@ export class Supervisor {
 
   /** The first wake-up comes at once; with `?` only after a client has come. */
   #armWakeup(service: Service): void {
+    service.wakeup?.stop();
     const { seconds, onlyIfUsed } = service.entry.wakeup;
     if (seconds === 0 || !this.#options.wakeups) return;
     if (onlyIfUsed && !service.wasUsed) return;

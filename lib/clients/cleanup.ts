@@ -7,6 +7,7 @@ import { int, str } from '../ipc/fields.ts';
 import { expectProtocolWith } from '../ipc/greeting.ts';
 import { PROTOCOLS } from '../ipc/protocols.ts';
 import { type ClientOptions, LIMITS, TIMEOUT_MS } from './options.ts';
+import { retrying } from './retry.ts';
 
 /** What cleanup is asked to do with a message. ipc.md 3.1. */
 export const CLEANUP_FLAG = {
@@ -97,15 +98,21 @@ export class CleanupClient {
    */
   async open(flags: number): Promise<CleanupMessage> {
     const request = formatAttributes([['flags', flags]]);
+    const { connection, queueId } = await retrying(this.#options, () => this.#announced(request));
+    if (QUEUE_ID.test(queueId)) return this.#message(connection, queueId);
+    connection.abort();
+    throw new IpcError(`bad queue id from ${connection.peer}`);
+  }
+
+  async #announced(request: Buffer): Promise<{ connection: IpcConnection; queueId: string }> {
     for (;;) {
       const { connection, reused } = await this.#kept.acquire();
       try {
         // On a kept connection it is our flags that ask for the next announcement.
         if (reused) await connection.send(request);
         const { queueId } = await expectProtocolWith(connection, PROTOCOLS.cleanup, ANNOUNCEMENT);
-        if (!QUEUE_ID.test(queueId)) throw new IpcError(`bad queue id from ${connection.peer}`);
         if (!reused) await connection.send(request);
-        return this.#message(connection, queueId);
+        return { connection, queueId };
       } catch (error) {
         connection.abort();
         if (!reused) throw error;

@@ -1,5 +1,4 @@
 import { Gate } from '../async/gate.ts';
-import { sleep } from '../clock/clock.ts';
 import { type Attribute, formatAttributes } from '../ipc/attributes.ts';
 import { PATIENT } from '../ipc/connect-patiently.ts';
 import type { ConnectionPool } from '../ipc/connection-pool.ts';
@@ -8,6 +7,7 @@ import { int, type Shape, str, type Values } from '../ipc/fields.ts';
 import { PROTOCOLS } from '../ipc/protocols.ts';
 import { AnswerCache } from './answer-cache.ts';
 import type { ClientOptions } from './options.ts';
+import { retrying } from './retry.ts';
 import { openServicePool } from './service-pool.ts';
 
 /** Where mail for an address goes. */
@@ -55,8 +55,6 @@ const CACHE_MS = 30_000;
 const CACHE_ENTRIES = 5000;
 /** Requests at once, each with a connection. */
 const CONNECTIONS_MAX = 8;
-/** A service that failed us is being restarted: at once, if it was one accident. */
-const RETRY_PAUSES_MS = [0, 50, 200, 500, ...Array<number>(9).fill(1000)];
 
 /** Asks trivial-rewrite(8), and remembers answers for 30 s. */
 export class RewriteClient {
@@ -122,26 +120,14 @@ export class RewriteClient {
     const request = formatAttributes(attributes);
     await this.#gate.enter();
     try {
-      const reply = await this.#exchange(request, shape);
+      const reply = await retrying(this.#options, () =>
+        exchange(this.#pool, request, shape, { persistent: true }),
+      );
       // Its tables have changed and it is about to leave; the next one has the new ones.
       if ((reply as { serverFlags: number }).serverFlags !== 0) this.#pool.close();
       return reply;
     } finally {
       this.#gate.leave();
-    }
-  }
-
-  async #exchange<S extends Shape>(request: Buffer, shape: S): Promise<Values<S>> {
-    const { stopping, log } = this.#options;
-    for (let count = 0; ; count += 1) {
-      try {
-        return await exchange(this.#pool, request, shape, { persistent: true });
-      } catch (error) {
-        const isGone = (error as Error).message.startsWith('connect to ');
-        if (isGone || count >= RETRY_PAUSES_MS.length || stopping?.aborted === true) throw error;
-        log?.warn((error as Error).message);
-      }
-      await sleep(RETRY_PAUSES_MS[count] ?? 0, stopping);
     }
   }
 }

@@ -211,6 +211,21 @@ test('wake-ups come at once, then again and again; with ? only after a client', 
   await eventually('a wake-up', () => notes().filter((note) => note === 'if-used').length >= 2);
 });
 
+test('a daemon that is woken now and then is woken at once after an accident', async (t) => {
+  const { mail, notes } = await startBench(
+    t,
+    {
+      manager: `listen((socket) => { report(0); socket.on('data', () => { note(process.pid); socket.end(); report(1); }); });`,
+    },
+    ['manager unix n - n 300 1 manager'],
+  );
+  const [first] = await eventually('a wake-up', () => notes().length === 1 && notes());
+  process.kill(Number(first), 'SIGKILL');
+  const [, second] = await eventually('the next', () => notes().length === 2 && notes());
+  assert.notEqual(first, second);
+  assert.match(mail.log(), /manager pid \d+ killed by signal 9/);
+});
+
 test('reload keeps sockets and busy processes, and follows master.cf', async (t) => {
   // One client, and then it leaves, also when its status channel has ended meanwhile.
   const patient = `note('started ' + process.argv.at(-1));

@@ -169,6 +169,22 @@ test('cleanup that dies in the middle of a message: a write error, not a hang', 
   assert.deepEqual(await message.finish(), { status: CLEANUP_STATUS.WRITE, reason: '' });
 });
 
+test('cleanup that dies before it has said anything is asked again', async (t) => {
+  const directory = freshDirectory(t);
+  let connections = 0;
+  await scriptedService(t, `${directory}/cleanup`, async (connection) => {
+    connections += 1;
+    if (connections < 3) return connection.close();
+    await connection.send(announcement(PROTOCOLS.cleanup, ['queue_id', '4bCdEf2']));
+    await connection.receive({ flags: int });
+  });
+  const client = new CleanupClient({ socketPath: `${directory}/cleanup`, timeoutMs: 5000 });
+  atEnd(t, () => client.close());
+  const message = await client.open(0);
+  assert.equal(message.queueId, '4bCdEf2');
+  message.abort();
+});
+
 test('cleanup that announces a queue id that is none is not believed', async (t) => {
   const path = `${freshDirectory(t)}/cleanup`;
   await scriptedService(t, path, (connection) =>
