@@ -1,26 +1,29 @@
 /** CPU and memory of master and all its daemons, read from /proc. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /** Linux counts CPU time in hundredths of a second. */
 const TICKS = 100;
 
 interface ProcessTimes {
   readonly pid: number;
+  /** What it runs: `smtpd`. */
+  readonly name: string;
   readonly parent: number;
   /** Seconds: its own, and those of children it has waited for. */
   readonly seconds: number;
 }
 
-/** CPU seconds that a process and its descendants have used, those that ended included. */
-export function cpuSeconds(root: number): number {
+/** CPU seconds of a process and its descendants, those that ended included, by what they run. */
+export function cpuSeconds(root: number): Map<string, number> {
   const tree = new Set([root]);
-  let sum = 0;
-  for (const { pid, parent, seconds } of processes()) {
+  const sums = new Map<string, number>();
+  for (const { pid, name, parent, seconds } of processes()) {
     if (!tree.has(pid) && !tree.has(parent)) continue;
     tree.add(pid);
-    sum += seconds;
+    sums.set(name, (sums.get(name) ?? 0) + seconds);
   }
-  return sum;
+  return sums;
 }
 
 /** Proportional memory of the tree in MB: pages that processes share are counted once. */
@@ -49,10 +52,21 @@ function readTimes(pid: number): ProcessTimes | undefined {
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     const at = (index: number) => Number(fields[index]);
     const ticks = at(11) + at(12) + at(13) + at(14);
-    return { pid, parent: at(1), seconds: ticks / TICKS };
+    return { pid, name: nameOf(pid), parent: at(1), seconds: ticks / TICKS };
   } catch {
     return undefined;
   }
+}
+
+/** A process that is about to end has no command line any more. */
+const names = new Map<number, string>();
+
+function nameOf(pid: number): string {
+  const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+  // A script is the second word, after its interpreter.
+  const program = words[0]?.endsWith('node') ? words[1] : words[0];
+  if (program) names.set(pid, basename(program));
+  return names.get(pid) ?? '';
 }
 
 function proportionalKilobytes(pid: number): number {

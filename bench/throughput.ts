@@ -4,6 +4,7 @@
  *   npm run bench                      all rows
  *   npm run bench -- discard maildir   some of them; `messages=2000` and `rounds=2` change the load
  *   npm run bench -- warmup=2000       after that many others: V8 has compiled by then what is hot
+ *   npm run bench -- programs=1        with the CPU time of each program
  *
  * Absolute numbers depend on the machine and on the hour; the ratios are what counts. Each row is
  * run several times for each system, and the median is shown. Run as root, with Debian's postfix
@@ -45,6 +46,8 @@ interface Measurement {
   readonly acceptedPerSecond: number;
   readonly drainedPerSecond: number;
   readonly cpuMicrosecondsPerMessage: number;
+  /** The same for each program. */
+  readonly cpuByProgram: ReadonlyMap<string, number>;
   readonly memoryMegabytes: number;
 }
 
@@ -55,6 +58,7 @@ async function main(): Promise<void> {
   const messages = option('messages', 3000);
   const rounds = option('rounds', 3);
   const warmUp = option('warmup', SESSIONS);
+  const tellsPrograms = option('programs', 0) !== 0;
   const wanted = words.filter((word) => !word.includes('='));
   const kinds: Kind[] = hasPostfix() ? ['postfix', 'posthaste'] : ['posthaste'];
   const rows = TARGETS.filter(({ name }) => wanted.length === 0 || wanted.includes(name)).flatMap(
@@ -66,7 +70,7 @@ async function main(): Promise<void> {
   print(
     `${'row'.padEnd(14)}${'system'.padEnd(11)}${'accepted/s'.padStart(11)}${'drained/s'.padStart(11)}${'CPU us/msg'.padStart(12)}${'peak MB'.padStart(9)}`,
   );
-  for (const row of rows) await runRow(row, kinds, { messages, rounds, warmUp });
+  for (const row of rows) await runRow(row, kinds, { messages, rounds, warmUp, tellsPrograms });
 }
 
 /** How much is measured, and how many messages go through before that. */
@@ -74,6 +78,7 @@ interface Amount {
   readonly messages: number;
   readonly rounds: number;
   readonly warmUp: number;
+  readonly tellsPrograms: boolean;
 }
 
 async function runRow(row: Row, kinds: Kind[], amount: Amount): Promise<void> {
@@ -85,7 +90,9 @@ async function runRow(row: Row, kinds: Kind[], amount: Amount): Promise<void> {
   const medians = kinds.map((kind) => medianOf(results.get(kind) ?? []));
   kinds.forEach((kind, at) => {
     const found = medians[at];
-    if (found) print(formatRow(name, kind, found));
+    if (!found) return;
+    print(formatRow(name, kind, found));
+    if (amount.tellsPrograms) print(formatPrograms(found));
   });
   const [theirs, ours] = medians;
   if (!theirs || !ours) return;
@@ -110,6 +117,13 @@ function formatRow(name: string, kind: Kind, found: Measurement): string {
   );
 }
 
+/** Who used the CPU, the busiest first. */
+function formatPrograms({ cpuByProgram }: Measurement): string {
+  const busy = [...cpuByProgram].filter(([, microseconds]) => microseconds >= 1);
+  busy.sort(([, a], [, b]) => b - a);
+  return `  ${busy.map(([name, microseconds]) => `${name} ${microseconds.toFixed(0)}`).join(', ')}`;
+}
+
 /** One load on one fresh instance. */
 async function measure(kind: Kind, row: Row, amount: Amount): Promise<Measurement> {
   const { messages, warmUp } = amount;
@@ -131,10 +145,17 @@ async function measure(kind: Kind, row: Row, amount: Amount): Promise<Measuremen
     await drained(instance);
     const end = performance.now();
     clearInterval(sampler);
+    const cpuByProgram = new Map(
+      [...cpuSeconds(master)].map(([program, seconds]) => [
+        program,
+        ((seconds - (cpuBefore.get(program) ?? 0)) * 1e6) / messages,
+      ]),
+    );
     return {
       acceptedPerSecond: (messages * 1000) / (accepted - start),
       drainedPerSecond: (messages * 1000) / (end - start),
-      cpuMicrosecondsPerMessage: ((cpuSeconds(master) - cpuBefore) * 1e6) / messages,
+      cpuMicrosecondsPerMessage: [...cpuByProgram.values()].reduce((sum, each) => sum + each, 0),
+      cpuByProgram,
       memoryMegabytes: Math.max(peak, memoryMegabytes(master)),
     };
   } finally {

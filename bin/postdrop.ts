@@ -46,7 +46,7 @@ async function run(argv: readonly string[]): Promise<number> {
   if (!canUseMaildrop()) {
     throw new FatalError(`uid=${uid}: no right to write to maildrop: use sendmail`);
   }
-  const sink = openMaildrop(configuration, warn);
+  const sink = await openMaildrop(configuration, warn);
   try {
     process.stdout.write(announcement(PROTOCOLS.postdrop, ['queue_id', sink.queueId]));
     const status = await copyInput(sink, configuration.get('line_length_limit'));

@@ -30,8 +30,11 @@ export function canUseMaildrop(): boolean {
 }
 
 /** @throws {FatalError} when no file can be made: the disk is full */
-export function openMaildrop(configuration: Configuration, onWarning: (text: string) => void) {
-  const file = createFile(configuration);
+export async function openMaildrop(
+  configuration: Configuration,
+  onWarning: (text: string) => void,
+): Promise<SubmissionSink> {
+  const file = await createFile(configuration);
   try {
     return new MaildropFile(file, configuration, onWarning);
   } catch (error) {
@@ -40,9 +43,9 @@ export function openMaildrop(configuration: Configuration, onWarning: (text: str
   }
 }
 
-function createFile(configuration: Configuration): NewQueueFile {
+async function createFile(configuration: Configuration): Promise<NewQueueFile> {
   try {
-    return createQueueFile('maildrop', {
+    return await createQueueFile('maildrop', {
       long: configuration.get('enable_long_queue_ids'),
       hashing: DEFAULT_HASHING,
       mode: WRITING_MODE,

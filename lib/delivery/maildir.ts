@@ -47,7 +47,7 @@ export function deliverToMaildir(delivery: MaildirDelivery): FileResult {
   }
   try {
     copyMessage(fd, message, { prepended, limitBytes });
-    return publish(path, temporary, fd, time) ?? { kind: 'delivered' };
+    return publish(delivery, temporary, fd, time) ?? { kind: 'delivered' };
   } catch (error) {
     return copyFailure(error);
   } finally {
@@ -58,7 +58,7 @@ export function deliverToMaildir(delivery: MaildirDelivery): FileResult {
 
 /** Gives the file its final name, and makes sure that a crash does not take that back. */
 function publish(
-  path: string,
+  { path, message }: MaildirDelivery,
   temporary: string,
   fd: number,
   created: WallTime,
@@ -70,7 +70,9 @@ function publish(
     const final = join(path, 'new', `${time.seconds}.${place}.${hostPart()}`);
     try {
       inDirectories(path, () => linkSync(temporary, final));
-      syncDirectory(join(path, 'new'));
+      // A file system writes changes of names in their order: its crash can't take this one back and
+      // leave the queue file removed. Of another file system's order it knows nothing.
+      if (dev !== fstatSync(message.fd).dev) syncDirectory(join(path, 'new'));
       return undefined;
     } catch (error) {
       if (!isErrno(error, 'EEXIST') || attempt === ATTEMPTS) {
@@ -115,5 +117,8 @@ function removeFile(path: string): void {
 
 /** The kernel's name of this machine; two characters would mean something in a file name. */
 function hostPart(): string {
-  return hostname().replaceAll('/', '\\057').replaceAll(':', '\\072');
+  host ??= hostname().replaceAll('/', '\\057').replaceAll(':', '\\072');
+  return host;
 }
+
+let host: string | undefined;

@@ -5,12 +5,13 @@ import {
   fstatSync,
   ftruncateSync,
   mkdirSync,
-  openSync,
+  open,
   renameSync,
   unlinkSync,
   write,
   writeSync,
 } from 'node:fs';
+import { Gate } from '../async/gate.ts';
 import { nowMicroseconds, type WallTime } from '../clock/clock.ts';
 import { isErrno } from '../os/error.ts';
 import { commit } from './commit.ts';
@@ -38,9 +39,27 @@ const SYNC_BYTES_MAX = 256 * 1024;
  *
  * @throws as `open(2)`: the disk is full, or no directory
  */
-export function createQueueFile(queue: QueueName, options: NewFileOptions): NewQueueFile {
+export async function createQueueFile(
+  queue: QueueName,
+  options: NewFileOptions,
+): Promise<NewQueueFile> {
+  await lane.enter();
+  try {
+    return await create(queue, options);
+  } finally {
+    lane.leave();
+  }
+}
+
+/**
+ * One file at a time: those who change the same directory wait for each other anyway, and in the
+ * kernel they do so spinning.
+ */
+const lane = new Gate(1);
+
+async function create(queue: QueueName, options: NewFileOptions): Promise<NewQueueFile> {
   const base = options.directory === undefined ? '' : `${options.directory}/`;
-  const { fd, temporary } = openTemporary(
+  const { fd, temporary } = await openTemporary(
     `${base}${queue}`,
     options.mode ?? QUEUE_FILE_MODE.writing,
   );
@@ -54,16 +73,25 @@ export function createQueueFile(queue: QueueName, options: NewFileOptions): NewQ
   }
 }
 
-/** The dot in its name keeps a temporary file from being a message. */
-function openTemporary(folder: string, mode: number) {
+/**
+ * The dot in its name keeps a temporary file from being a message. To make a file is to wait for the
+ * file system's journal, now and then for as long as it takes to write it: others go on meanwhile.
+ */
+async function openTemporary(folder: string, mode: number) {
   for (let attempt = 1; ; attempt += 1) {
     const temporary = `${folder}/${nowMicroseconds().microseconds}.${process.pid}`;
     try {
-      return { fd: openSync(temporary, 'wx+', mode), temporary };
+      return { fd: await openFile(temporary, 'wx+', mode), temporary };
     } catch (error) {
       if (attempt === ATTEMPTS_MAX || !isErrno(error, 'EEXIST', 'EISDIR')) throw error;
     }
   }
+}
+
+function openFile(path: string, flags: string, mode: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    open(path, flags, mode, (error, fd) => (error === null ? resolve(fd) : reject(error)));
+  });
 }
 
 function nameFile(

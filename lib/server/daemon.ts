@@ -9,7 +9,7 @@ import { becomeForever, lookupUser } from '../os/identity.ts';
 import { holdUserDatabase } from '../os/user-database.ts';
 import { die, dieOfBug } from './failure.ts';
 import { inheritedFlowControl, noFlowControl } from './flow-control.ts';
-import { type LeaveReason, Lifetime } from './lifetime.ts';
+import { type LeaveReason, Lifetime, type LifetimeLimits } from './lifetime.ts';
 import { type DaemonOptions, parseDaemonOptions } from './options.ts';
 import type { ParametersOf, Service, ServiceContext } from './service.ts';
 import { Slots } from './slots.ts';
@@ -33,6 +33,8 @@ export interface Skeleton<P extends ParameterName, S> {
   pause(why: LeaveReason): void;
 }
 
+/** A pause in which a process that served many can be replaced without anybody noticing. */
+const USED_IDLE_MS = 1000;
 /** More clients at once than this is a mistake in the environment. */
 const SLOTS_MAX = 100_000;
 
@@ -183,7 +185,7 @@ function limitsOf<P extends ParameterName>(
   service: Service<P, never> | Service<P, unknown>,
   context: ServiceContext<P>,
   options: DaemonOptions,
-): { idleMs: number; useMax: number } {
+): LifetimeLimits {
   const { configuration } = context;
   const idleSeconds = options.maxIdleSeconds ?? configuration.get('max_idle');
   const least = typeof service.idleLimit === 'function' ? service.idleLimit(context) : 0;
@@ -191,6 +193,7 @@ function limitsOf<P extends ParameterName>(
   return {
     idleMs: service.idleLimit === false ? 0 : Math.max(idleSeconds, least) * 1000,
     useMax: service.useLimit === false ? 0 : uses * context.slots,
+    usedIdleMs: context.slots === 1 ? 0 : USED_IDLE_MS,
   };
 }
 

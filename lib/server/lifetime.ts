@@ -5,6 +5,8 @@ export interface LifetimeLimits {
   readonly idleMs: number;
   /** Leave after so many clients; 0 stays. */
   readonly useMax: number;
+  /** Once it is used so often: leave after so long without a client. */
+  readonly usedIdleMs: number;
 }
 
 /** Why a process leaves: nobody comes, it was used often enough, or master is gone. */
@@ -12,7 +14,8 @@ export type LeaveReason = 'idle' | 'used' | 'master';
 
 /**
  * When a process leaves: idle for too long, used often enough, or told to. It always finishes the
- * clients it has.
+ * clients it has. One that is used often enough goes on while it is busy: the next would need thousands
+ * of clients to become as fast, because V8 compiles what it sees is hot.
  */
 export class Lifetime {
   readonly #limits: LifetimeLimits;
@@ -46,9 +49,6 @@ export class Lifetime {
   begin(): void {
     this.hold();
     this.#uses += 1;
-    if (this.#limits.useMax > 0 && this.#uses >= this.#limits.useMax) {
-      this.leave('used');
-    }
   }
 
   /** There is something to do that is no client: not idle. */
@@ -76,7 +76,13 @@ export class Lifetime {
   }
 
   #watchIdle(): void {
-    const { idleMs } = this.#limits;
-    if (idleMs > 0 && !this.#leaving) this.#idle = after(idleMs, () => this.leave('idle'));
+    if (this.#leaving) return;
+    const { idleMs, useMax, usedIdleMs } = this.#limits;
+    if (useMax > 0 && this.#uses >= useMax) {
+      if (usedIdleMs === 0) this.leave('used');
+      else this.#idle = after(usedIdleMs, () => this.leave('used'));
+    } else if (idleMs > 0) {
+      this.#idle = after(idleMs, () => this.leave('idle'));
+    }
   }
 }

@@ -31,6 +31,8 @@ interface CleanupState {
 export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
   name: 'cleanup',
   parameters: CLEANUP_PARAMETERS,
+  // Messages that wait for the disk at the same time share one write of its journal.
+  ioThreads: 16,
 
   open(context) {
     const { parameters, configuration, log, flow, stopping } = context;

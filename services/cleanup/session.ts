@@ -84,7 +84,10 @@ async function openFile({ settings, flow, log }: SessionOptions): Promise<NewQue
   }
   for (;;) {
     try {
-      const file = createQueueFile('incoming', { long: parameters.enable_long_queue_ids, hashing });
+      const file = await createQueueFile('incoming', {
+        long: parameters.enable_long_queue_ids,
+        hashing,
+      });
       removeStaleLogs(file.id, hashing);
       return file;
     } catch (error) {

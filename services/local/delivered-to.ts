@@ -1,18 +1,16 @@
 /** The Delivered-To headers of a message: who comes back to an address it was delivered to, loops. */
 import { quote } from '../../lib/address/address.ts';
+import { readContentSync } from '../../lib/queue/content.ts';
 import type { QueueFile } from '../../lib/queue/queue-file.ts';
 
 /** Headers longer than this are looked at no further. */
 const HEADER_BYTES_MAX = 1024 * 1024;
 const NAME = 'delivered-to:';
 
-/** Reads them, quoted and in lower case. */
-export async function readDeliveredTo(
-  message: QueueFile,
-  from: number,
-): Promise<ReadonlySet<string>> {
+/** Reads them, quoted and in lower case. What cleanup and qmgr just had in hand needs no waiting. */
+export function readDeliveredTo(message: QueueFile, from: number): ReadonlySet<string> {
   let head = '';
-  for await (const chunk of message.content({ from })) {
+  for (const chunk of readContentSync(message, { from })) {
     head += chunk.toString('utf8');
     const end = head.startsWith('\n') ? 0 : head.indexOf('\n\n');
     if (end >= 0) return parseDeliveredTo(head.slice(0, end));

@@ -29,7 +29,7 @@ const NESTING_MAX = 20;
  */
 export function expandMacros(text: string, lookup: MacroLookup, filter = ''): Expanded {
   const state = { undefinedName: false, used: new Set<string>() };
-  const allowed = filter === '' ? undefined : new Set(filter);
+  const allowed = filter === '' ? undefined : charactersOf(filter);
   const expand = (part: string, depth: number): string => {
     if (depth > NESTING_MAX) throw new MacroError(`macros are nested too deeply: ${text}`);
     let result = '';
@@ -59,7 +59,19 @@ export function expandMacros(text: string, lookup: MacroLookup, filter = ''): Ex
 
 /** Characters that are not allowed become `_`. */
 export function filterCharacters(value: string, filter: string): string {
-  return filtered(value, new Set(filter));
+  return filtered(value, charactersOf(filter));
+}
+
+/** Filters are parameters: there are two of them. */
+const characterSets = new Map<string, ReadonlySet<string>>();
+
+function charactersOf(filter: string): ReadonlySet<string> {
+  let found = characterSets.get(filter);
+  if (found === undefined) {
+    found = new Set(filter);
+    characterSets.set(filter, found);
+  }
+  return found;
 }
 
 function filtered(value: string, allowed: ReadonlySet<string> | undefined): string {

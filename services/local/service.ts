@@ -35,7 +35,7 @@ export const local: DeliveryAgent<Parameter, Local> = {
   open,
   stop: (_, state) => state.work.close(),
   async deliver(request, delivery) {
-    const loops = await readDeliveredTo(delivery.message, request.contentOffset);
+    const loops = readDeliveredTo(delivery.message, request.contentOffset);
     for (const recipient of request.recipients) {
       await deliverRecipient(request, delivery, recipient, loops);
     }

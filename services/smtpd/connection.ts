@@ -58,8 +58,12 @@ export interface Connection {
   /** What follows the line at hand is content, until `reader` has found its end. */
   expectContent(reader: ContentReader): void;
   setTimeLimit(limit: TimeLimit): void;
-  /** Sends what is written, and closes. */
-  end(): void;
+  /**
+   * Sends what is written, and closes.
+   *
+   * @param agreed the client has said all that it will say: it need not be listened to any more
+   */
+  end(agreed: boolean): void;
 }
 
 /**
@@ -68,7 +72,8 @@ export interface Connection {
  */
 class SilentServer extends SMTPServer {
   constructor() {
-    super({ logger: false, hideSTARTTLS: true, authOptional: true });
+    // Its own name it would ask the system for, for each client.
+    super({ name: 'smtpd', logger: false, hideSTARTTLS: true, authOptional: true });
   }
   override updateSecureContext(): void {}
 }
@@ -163,12 +168,14 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     this.#timer ??= after(limit.seconds * 1000, this.#onTimer);
   }
 
-  end(): void {
+  end(agreed: boolean): void {
     if (this.#ended) return;
     this.#flush();
     this.#ended = true;
     this.#timer?.stop();
-    this.close();
+    // To close with input that nobody has read would reset the connection, and our last reply with it.
+    if (agreed && !this.hasPending) this._socket.destroySoon();
+    else this.close();
   }
 
   /** @returns whether more may come at once */

@@ -386,7 +386,7 @@ export class Session {
   /** Nothing more will be answered. */
   #end(): void {
     this.#isEnding = true;
-    this.connection.end();
+    this.connection.end(this.stage === 'QUIT');
     this.#conclude();
   }
 

@@ -27,7 +27,7 @@ function queueDirectory(t: TestContext): string {
 for (const long of [false, true]) {
   test(`a new file with a ${long ? 'long' : 'short'} id is complete only after commit`, async (t) => {
     const directory = queueDirectory(t);
-    const file = createQueueFile('incoming', { long, hashing: DEFAULT_HASHING, directory });
+    const file = await createQueueFile('incoming', { long, hashing: DEFAULT_HASHING, directory });
     const stats = statSync(file.path);
     assert.equal(stats.mode & 0o777, 0o600);
     assert.equal(file.id, makeQueueId({ ...file.time, inode: stats.ino }, long));
@@ -43,7 +43,11 @@ for (const long of [false, true]) {
 
 test('a discarded file leaves nothing behind', async (t) => {
   const directory = queueDirectory(t);
-  const file = createQueueFile('incoming', { long: false, hashing: DEFAULT_HASHING, directory });
+  const file = await createQueueFile('incoming', {
+    long: false,
+    hashing: DEFAULT_HASHING,
+    directory,
+  });
   await file.write(Buffer.from('x'));
   file.discard();
   file.discard();
@@ -52,7 +56,11 @@ test('a discarded file leaves nothing behind', async (t) => {
 
 test('a long message is written whole', async (t) => {
   const directory = queueDirectory(t);
-  const file = createQueueFile('incoming', { long: false, hashing: DEFAULT_HASHING, directory });
+  const file = await createQueueFile('incoming', {
+    long: false,
+    hashing: DEFAULT_HASHING,
+    directory,
+  });
   const piece = Buffer.alloc(100_000, 'abcdefghij');
   for (let n = 0; n < 10; n += 1) await file.write(piece);
   await file.commit();
@@ -62,7 +70,7 @@ test('a long message is written whole', async (t) => {
 test('a message goes on hold before it is complete, into a hashed queue too', async (t) => {
   const directory = queueDirectory(t);
   const hashing = hashingOf({ hash_queue_names: 'hold', hash_queue_depth: 2 });
-  const file = createQueueFile('incoming', { long: false, hashing, directory });
+  const file = await createQueueFile('incoming', { long: false, hashing, directory });
   file.moveTo('hold');
   await file.commit();
   assert.equal(file.path, join(directory, `hold/${file.id[0]}/${file.id[1]}/${file.id}`));
@@ -70,10 +78,10 @@ test('a message goes on hold before it is complete, into a hashed queue too', as
   assert.deepEqual(readdirSync(join(directory, 'incoming')), []);
 });
 
-test('a queue directory that is missing is reported', (t) => {
+test('a queue directory that is missing is reported', async (t) => {
   const directory = queueDirectory(t);
   const options = { long: false, hashing: DEFAULT_HASHING, directory: join(directory, 'no') };
-  assert.throws(() => createQueueFile('incoming', options), { code: 'ENOENT' });
+  await assert.rejects(createQueueFile('incoming', options), { code: 'ENOENT' });
 });
 
 test('a scan finds the messages of all levels and nothing else', async (t) => {

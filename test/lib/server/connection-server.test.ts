@@ -104,6 +104,20 @@ test('it leaves after max_use clients for each slot, with the last one served', 
   assert.deepEqual(await daemon.ended, { code: 0, signal: null });
 });
 
+test('it goes on after max_use clients while it serves somebody', async (t) => {
+  const master = scriptedMaster(t, { max_use: '1' });
+  const daemon = master.start({ program: PROGRAM, listen: SOCKET, slots: 2 });
+  const stays = new Client(master.path(SOCKET));
+  await stays.hears('mail.example.com echo');
+  for (let count = 0; count < 3; count += 1) {
+    const client = new Client(master.path(SOCKET));
+    client.say('quit');
+    await client.hears('bye');
+  }
+  stays.say('quit');
+  assert.deepEqual(await daemon.ended, { code: 0, signal: null });
+});
+
 test('when master goes, an idle daemon leaves at once', async (t) => {
   const master = scriptedMaster(t);
   const daemon = master.start({ program: PROGRAM, listen: SOCKET });

@@ -28,7 +28,7 @@ export interface NewMessage {
 
 /** Writes a message, and says its id. */
 export async function makeMessage(directory: string, message: NewMessage): Promise<string> {
-  const file = createQueueFile(message.queue ?? 'incoming', {
+  const file = await createQueueFile(message.queue ?? 'incoming', {
     long: false,
     hashing: DEFAULT_HASHING,
     directory,
