@@ -7,8 +7,9 @@ const PENDING_MAX = 2;
 const IDLE_MS = 5000;
 
 /**
- * Connections to the agents of one transport. How many there are at once is master's business:
- * when all its processes are busy, a connection waits until one is free.
+ * Connections to the agents of one transport. How many there are at once is master's business, and
+ * only master knows maxproc: when all its processes are busy, a connection waits until one is free,
+ * and which delivery it gets is decided then.
  */
 export class Agents {
   readonly #connect: () => Promise<AgentConnection>;

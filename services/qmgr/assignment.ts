@@ -104,23 +104,11 @@ function enqueue(core: Core, message: Message, routed: readonly Routed[]): Lefto
   const transports = new Set<Transport>();
   for (const [destination, group] of groups) {
     const { transport } = destination;
-    const limit = message.envelope.verpDelimiters === undefined ? transport.limits.recipients : 1;
-    for (const recipients of batches(group, limit)) {
-      message.unfinished += 1;
-      transport.enqueue({ message, recipients }, destination);
-    }
+    message.unfinished += transport.enqueue(message, group, destination);
     transports.add(transport);
   }
   for (const transport of transports) transport.pump();
   return { discarded, stranded };
-}
-
-function* batches(group: QueuedRecipient[], limit: number): Generator<QueuedRecipient[]> {
-  if (limit <= 0 || group.length <= limit) {
-    yield group;
-    return;
-  }
-  for (let at = 0; at < group.length; at += limit) yield group.slice(at, at + limit);
 }
 
 /** @returns the destination, or why nothing can be delivered there nor through `retry` */

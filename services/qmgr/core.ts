@@ -34,6 +34,7 @@ export class ActiveQueue {
   recipients = 0;
   /** Address probes among the messages. */
   probes = 0;
+  #sequence = 0;
 
   /** @param onLeave there is room for another message */
   constructor(onLeave: () => void) {
@@ -56,6 +57,12 @@ export class ActiveQueue {
 
   add(message: Message): void {
     this.#messages.set(message.id, message);
+  }
+
+  /** Numbers messages in the order in which they become active. */
+  nextSequence(): number {
+    this.#sequence += 1;
+    return this.#sequence;
   }
 
   leave(message: Message): void {

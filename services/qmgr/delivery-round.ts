@@ -1,13 +1,11 @@
 /** A message's way through the active queue: its recipients are assigned, delivered, and counted. */
 
 import type { AgentConnection } from '../../lib/clients/delivery.ts';
-import { now } from '../../lib/clock/clock.ts';
+import { after, now } from '../../lib/clock/clock.ts';
 import { DELIVERY_FLAG } from '../../lib/delivery/request.ts';
 import type { DsnDetail } from '../../lib/dsn/detail.ts';
 import { errorText } from '../../lib/os/error.ts';
 import type { QueuedRecipient } from '../../lib/queue/envelope.ts';
-import { QueueFile } from '../../lib/queue/queue-file.ts';
-import { QueueFileError } from '../../lib/queue/queue-file-error.ts';
 import { assign } from './assignment.ts';
 import { complete } from './completion.ts';
 import { warnOfCongestion } from './congestion.ts';
@@ -15,7 +13,8 @@ import type { Core } from './core.ts';
 import type { Destination } from './destination.ts';
 import { deliver, troubleOf } from './dispatch.ts';
 import type { Entry, Message } from './message.ts';
-import { batchLimit, type Opened } from './open-message.ts';
+import type { Opened } from './open-message.ts';
+import { readMore, refillWaitMs } from './refill.ts';
 import { deferDirectly, discard, suspend, UNAVAILABLE } from './suspension.ts';
 import type { Transport } from './transport.ts';
 
@@ -34,6 +33,7 @@ async function take(
   recipients: readonly QueuedRecipient[],
 ): Promise<void> {
   message.unfinished += 1;
+  message.isReading = true;
   try {
     const { discarded, stranded } = await assign(core, message, recipients);
     if (discarded.length > 0) await recorded(core, message, discarded, discard);
@@ -41,7 +41,8 @@ async function take(
       await recorded(core, message, [recipient], (...args) => deferDirectly(...args, detail));
     }
   } finally {
-    finished(core, message, 0);
+    message.isReading = false;
+    finished(core, message);
   }
 }
 
@@ -59,7 +60,8 @@ async function recorded(
     message.deferred = true;
     core.log.warn({ kind: 'text', queueId: message.id, text: errorText(error) });
   }
-  finished(core, message, recipients.length);
+  forget(core, message, recipients.length);
+  finished(core, message);
 }
 
 /** Delivers an entry and counts it. @returns a connection to use again */
@@ -84,7 +86,10 @@ export async function deliverEntry(
   } else if (reply !== undefined) {
     destination.succeeded();
   }
-  finished(core, entry.message, entry.recipients.length);
+  destination.transport.schedule.changed(destination);
+  entry.job.recipients -= entry.recipients.length;
+  forget(core, entry.message, entry.recipients.length);
+  finished(core, entry.message);
   return answer.connection;
 }
 
@@ -108,47 +113,39 @@ async function deferAll(core: Core, entries: readonly Entry[], detail: DsnDetail
   for (const { message, recipients } of entries) {
     await recorded(core, message, recipients, (...args) => deferDirectly(...args, detail));
     // The entry itself, which was counted when it was put in line.
-    finished(core, message, 0);
+    finished(core, message);
   }
 }
 
-/** Something about a message has ended, and some recipients with it. */
-function finished(core: Core, message: Message, recipients: number): void {
+/** Something about a message has ended. */
+function finished(core: Core, message: Message): void {
   message.unfinished -= 1;
-  message.recipients -= recipients;
-  core.active.recipients -= recipients;
-  if (message.moreAt !== undefined) {
-    if (message.recipients === 0 || isRefillTime(core, message)) readMore(core, message);
-  } else if (message.unfinished === 0) {
-    void end(core, message);
-  }
+  if (message.moreAt !== undefined) readOn(core, message);
+  else if (message.unfinished === 0) void end(core, message);
 }
 
-/** So that the last recipients of a batch, which may be slow ones, do not hold up the next. */
-function isRefillTime({ settings, active }: Core, { recipients }: Message): boolean {
-  if (active.recipients >= settings.qmgr_message_recipient_limit) return false;
-  return recipients <= settings.default_recipient_refill_limit;
+/** Recipients of a message are out of memory, and leave room for others. */
+function forget(core: Core, message: Message, count: number): void {
+  message.recipients -= count;
+  core.active.recipients -= count;
+  for (const job of message.jobs) job.transport.pool.settle(job);
 }
 
-/** Reads the next recipients, when most of the last ones are finished. */
-function readMore(core: Core, message: Message): void {
-  const from = message.moreAt as number;
-  message.moreAt = undefined;
-  message.unfinished += 1;
-  let recipients: readonly QueuedRecipient[] = [];
-  try {
-    using file = QueueFile.open({ queue: 'active', id: message.id, hashing: core.hashing });
-    const batch = file.recipients(from, batchLimit(core), message.envelope.size);
-    recipients = batch.recipients;
-    message.moreAt = batch.moreAt;
-  } catch (error) {
-    message.deferred = true;
-    message.damaged = error instanceof QueueFileError;
-    core.log.warn({ kind: 'text', queueId: message.id, text: errorText(error) });
+/** Reads the next recipients of a message when there is room for them. */
+export function readOn(core: Core, message: Message): void {
+  if (message.moreAt === undefined || message.isReading) return;
+  const waitMs = refillWaitMs(message);
+  if (waitMs === undefined) return;
+  if (waitMs > 0) {
+    message.refill ??= after(waitMs, () => {
+      message.refill = undefined;
+      readOn(core, message);
+    });
+    return;
   }
-  message.recipients += recipients.length;
-  core.active.recipients += recipients.length;
-  void take(core, message, recipients).finally(() => finished(core, message, 0));
+  message.refill?.stop();
+  message.refill = undefined;
+  void take(core, message, readMore(core, message));
 }
 
 async function end(core: Core, message: Message): Promise<void> {
@@ -159,6 +156,7 @@ async function end(core: Core, message: Message): Promise<void> {
     core.log.warn({ kind: 'text', queueId: message.id, text: errorText(error) });
   } finally {
     if (isProbe(message)) core.active.probes -= 1;
+    for (const job of message.jobs) job.transport.pool.leave(job);
     core.active.leave(message);
   }
 }

@@ -1,8 +1,11 @@
 import { after, type Timer } from '../../lib/clock/clock.ts';
 import type { DsnDetail } from '../../lib/dsn/detail.ts';
+import type { QueuedRecipient } from '../../lib/queue/envelope.ts';
 import { Concurrency } from './concurrency.ts';
 import { Fifo } from './fifo.ts';
+import { type InLine, Line } from './line.ts';
 import type { Entry, Job, Message, Peer } from './message.ts';
+import { isPeerBefore } from './schedule.ts';
 import type { Transport } from './transport.ts';
 
 /** What is said of recipients that wait for a dead destination. */
@@ -12,10 +15,10 @@ export const SUSPENDED = 'delivery temporarily suspended: ';
  * Where a transport's mail goes: a nexthop, or one recipient behind it. It lives while it has
  * deliveries, and for a while longer when it is dead.
  *
- * Messages stand in line here; each time they get one delivery. So a message with thousands of
- * recipients and one with a single one take turns.
+ * Messages stand in line here, in the order of their jobs. Its own place is among the destinations
+ * that could take a delivery now.
  */
-export class Destination {
+export class Destination implements InLine {
   readonly transport: Transport;
   readonly name: string;
   readonly nexthop: string;
@@ -32,11 +35,11 @@ export class Destination {
   /** Why nothing goes there at present. */
   dead: DsnDetail | undefined;
 
+  place = -1;
+
   #concurrency: Concurrency;
   readonly #peers = new Map<Message, Peer>();
-  #line = new Fifo<Peer>();
-  /** Peers that may go and have not gone. */
-  #released = 0;
+  readonly #line = new Line<Peer>(isPeerBefore);
   #pausing = false;
   #timer: Timer | undefined;
 
@@ -52,9 +55,19 @@ export class Destination {
     return this.transport.limits.destinationDelay > 0 ? 1 : this.#concurrency.window;
   }
 
-  /** How many messages wait here. */
-  get messages(): number {
-    return this.#peers.size;
+  /** Whether another delivery may begin. */
+  get hasRoom(): boolean {
+    return this.busy < this.window && !this.#pausing && this.dead === undefined;
+  }
+
+  /** Deliveries that could begin now. */
+  get possible(): number {
+    return this.hasRoom ? Math.min(this.todo, this.window - this.busy) : 0;
+  }
+
+  /** The peer whose turn it is. */
+  get first(): Peer | undefined {
+    return this.#line.first;
   }
 
   /** Nothing is known of it that must be kept. */
@@ -62,48 +75,64 @@ export class Destination {
     return this.busy === 0 && this.todo === 0 && this.dead === undefined && !this.#pausing;
   }
 
-  /** Adds an entry; the transport may be told that there is something to do. */
-  add(job: Job, entry: Entry): void {
-    let peer = this.#peers.get(entry.message);
+  /** Adds recipients, to a delivery that waits first of all. @returns how many others it takes */
+  add(job: Job, recipients: readonly QueuedRecipient[], limit: number): number {
+    const last = this.#peers.get(job.message)?.entries.last?.recipients;
+    const most = limit > 0 ? limit : Number.POSITIVE_INFINITY;
+    let at = 0;
+    while (last !== undefined && last.length < most && at < recipients.length) {
+      last.push(recipients[at++] as QueuedRecipient);
+    }
+    let added = 0;
+    for (; at < recipients.length; at += most) {
+      added += this.addEntry(job, recipients.slice(at, at + most));
+    }
+    return added;
+  }
+
+  /** Adds a delivery. @returns 1 */
+  addEntry(job: Job, recipients: QueuedRecipient[]): number {
+    let peer = this.#peers.get(job.message);
     if (peer === undefined) {
-      peer = { job, destination: this, entries: new Fifo(), state: 'idle' };
-      this.#peers.set(entry.message, peer);
+      const index = job.peers.length;
+      peer = { job, destination: this, entries: new Fifo(), index, turn: 0, place: -1 };
+      this.#peers.set(job.message, peer);
+      job.peers.push(peer);
+      this.#line.add(peer);
     }
-    peer.entries.push(entry);
+    peer.entries.push({ message: job.message, job, recipients });
     this.todo += 1;
-    if (peer.state !== 'idle') return;
-    peer.state = 'waiting';
-    this.#line.push(peer);
-    this.release();
+    this.transport.schedule.changed(this);
+    return 1;
   }
 
-  /** Lets as many peers go as the window allows. */
-  release(): void {
-    if (this.#pausing || this.dead !== undefined) return;
-    while (this.busy + this.#released < this.window) {
-      const peer = this.#line.shift();
-      if (peer === undefined) return;
-      this.#released += 1;
-      peer.state = 'ready';
-      this.transport.schedule.offer(peer);
-    }
+  /** A peer's job has got another place. */
+  moved(peer: Peer): void {
+    this.#line.moved(peer);
   }
 
-  /** The next entry of a peer whose turn has come; it goes to the end of the line if it has more. */
-  take(peer: Peer): Entry | undefined {
-    this.#released -= 1;
-    const entry = peer.entries.shift();
-    if (entry === undefined) return undefined;
+  /** The next entry of a peer. */
+  take(peer: Peer): Entry {
+    const entry = peer.entries.shift() as Entry;
+    const { job } = peer;
     this.busy += 1;
     this.todo -= 1;
-    if (peer.entries.length > 0) {
-      peer.state = 'waiting';
-      this.#line.push(peer);
-    } else {
-      peer.state = 'idle';
-      this.#peers.delete(entry.message);
-    }
+    job.selected += 1;
+    if (peer.entries.length > 0) this.#line.moved(peer);
+    else this.#forget(peer);
+    this.transport.schedule.changed(this);
+    if (job.selected === job.entries) this.transport.schedule.emptied(job);
     return entry;
+  }
+
+  #forget(peer: Peer): void {
+    this.#line.remove(peer);
+    this.#peers.delete(peer.job.message);
+    const { peers } = peer.job;
+    const last = peers.pop() as Peer;
+    if (last === peer) return;
+    peers[peer.index] = last;
+    last.index = peer.index;
   }
 
   /** A delivery ended well enough: the destination is alive. */
@@ -128,17 +157,19 @@ export class Destination {
   /** All entries that are not under way. */
   takeAll(): Entry[] {
     const entries: Entry[] = [];
-    for (const peer of this.#peers.values()) {
+    const { schedule } = this.transport;
+    for (const peer of [...this.#peers.values()]) {
+      const { job } = peer;
+      this.#forget(peer);
       for (let entry = peer.entries.shift(); entry !== undefined; entry = peer.entries.shift()) {
         entries.push(entry);
+        job.selected += 1;
+        job.recipients -= entry.recipients.length;
       }
-      if (peer.state === 'ready') this.transport.schedule.withdraw();
-      peer.state = 'idle';
+      if (job.selected === job.entries) schedule.emptied(job);
     }
-    this.#peers.clear();
-    this.#line = new Fifo();
-    this.#released = 0;
     this.todo = 0;
+    schedule.changed(this);
     return entries;
   }
 
@@ -148,7 +179,7 @@ export class Destination {
     this.dead = undefined;
     this.#timer?.stop();
     this.#concurrency = new Concurrency(this.transport.limits);
-    this.release();
+    this.transport.schedule.changed(this);
     this.transport.drop(this);
   }
 
@@ -156,10 +187,11 @@ export class Destination {
   pause(seconds: number): void {
     if (this.dead !== undefined) return;
     this.#pausing = true;
+    this.transport.schedule.changed(this);
     this.#timer?.stop();
     this.#timer = after(seconds * 1000, () => {
       this.#pausing = false;
-      this.release();
+      this.transport.schedule.changed(this);
       this.transport.drop(this);
     });
   }

@@ -1,6 +1,6 @@
 /** Taking a message out of incoming or deferred into the active queue. queue.md 5.2. */
 import type { Stats } from 'node:fs';
-import { nowMicroseconds } from '../../lib/clock/clock.ts';
+import { monotonic, nowMicroseconds } from '../../lib/clock/clock.ts';
 import { DELIVERY_FLAG } from '../../lib/delivery/request.ts';
 import { errorText, isErrno } from '../../lib/os/error.ts';
 import type { Envelope, QueuedRecipient } from '../../lib/queue/envelope.ts';
@@ -11,10 +11,9 @@ import type { QueueId } from '../../lib/queue/queue-id.ts';
 import type { Core } from './core.ts';
 import type { ActiveEnvelope, Message, RequestHead } from './message.ts';
 import { NameTakenError } from './queue-moves.ts';
+import { firstBatch } from './refill.ts';
 import { areDelimiters } from './verp.ts';
 
-/** Recipients read at a time, however much room there is. */
-const BATCH_MAX = 5000;
 /** An old agent has until then to finish with the message. */
 const BUSY_SECONDS = 60;
 
@@ -22,12 +21,6 @@ const BUSY_SECONDS = 60;
 export interface Opened {
   readonly message: Message;
   readonly recipients: readonly QueuedRecipient[];
-}
-
-/** How many recipients may be read into memory now. */
-export function batchLimit({ settings, active }: Core): number {
-  const room = settings.qmgr_message_recipient_limit - active.recipients;
-  return Math.min(BATCH_MAX, Math.max(settings.qmgr_message_recipient_minimum, room));
 }
 
 /**
@@ -69,7 +62,7 @@ function readMessage(
   stats: Stats,
   flushed: boolean,
 ): Opened {
-  const read = file.envelope(batchLimit(core));
+  const read = file.envelope(firstBatch(core));
   const envelope = activeEnvelope(core, id, file, read);
   const { recipients } = read;
   // A writer's fault: Postfix would remove the file as done.
@@ -91,16 +84,24 @@ function readMessage(
   // Only the first recipient stands for a redirected message; the others get nothing.
   const isWhole = keepsReasons || envelope.redirect !== undefined;
   const wanted = keepsReasons ? [] : isWhole ? recipients.slice(0, 1) : recipients;
+  const moreAt = isWhole ? undefined : read.moreAt;
   const message: Message = {
     id,
     envelope,
     activeAt,
+    sequence: core.active.nextSequence(),
+    queuedSecond: Math.floor(monotonic() / 1000),
     flushed: flushed || unthrottles,
     unthrottles,
     forceExpired,
     request: requestHead(id, envelope, read),
-    moreAt: isWhole ? undefined : read.moreAt,
+    moreAt,
+    unread: moreAt === undefined ? 0 : Math.max(0, mismatch),
     recipients: wanted.length,
+    recipientSlots: core.settings.qmgr_message_recipient_minimum,
+    isReading: false,
+    refilledAt: monotonic(),
+    refill: undefined,
     unfinished: 0,
     deferred: keepsReasons,
     damaged: false,

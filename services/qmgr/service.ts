@@ -11,6 +11,7 @@
  * - feeder.ts: which file is next; open-message.ts: reading it
  * - routing.ts, assignment.ts: where each recipient goes
  * - transport.ts, destination.ts, schedule.ts, concurrency.ts: whose turn it is
+ * - recipient-pool.ts, refill.ts: how many recipients are in memory
  * - delivery-round.ts, dispatch.ts: one delivery; completion.ts: the end of a message
  */
 import { BounceClient } from '../../lib/clients/bounce.ts';
@@ -23,7 +24,7 @@ import { hashingOf } from '../../lib/queue/queue-path.ts';
 import { scanQueue } from '../../lib/queue/scan.ts';
 import type { TriggerService } from '../../lib/server/trigger-server.ts';
 import { ActiveQueue, type Core } from './core.ts';
-import { deliverEntry, transportFailed } from './delivery-round.ts';
+import { deliverEntry, readOn, transportFailed } from './delivery-round.ts';
 import { Feeder } from './feeder.ts';
 import { moveAside } from './open-message.ts';
 import { QueueMoves } from './queue-moves.ts';
@@ -105,6 +106,7 @@ function openManager(context: QmgrContext): Manager {
       deliver: (entry, destination, connection) =>
         deliverEntry(core, entry, destination, connection),
       failed: (transport, error) => transportFailed(core, transport, error),
+      roomFor: ({ message }) => readOn(core, message),
     })),
     connect: (transport) => AgentConnection.connect(`private/${transport}`, timeoutMs),
   };

@@ -9,7 +9,6 @@ export const QMGR_PARAMETERS = [
   'daemon_timeout',
   'default_filter_nexthop',
   'default_process_limit',
-  'default_recipient_refill_limit',
   'defer_service_name',
   'defer_transports',
   'disable_verp_bounces',
@@ -53,8 +52,24 @@ export interface TransportLimits {
   /** Seconds between deliveries to the same destination, and over the whole transport. */
   readonly destinationDelay: number;
   readonly transportDelay: number;
-  /** Deliveries that a message may have in a row while others wait. */
-  readonly turn: number;
+  readonly slots: SlotRules;
+  /** Recipients in memory, and a reserve for messages that preempt others. */
+  readonly recipientsInMemory: number;
+  readonly recipientsInReserve: number;
+  /** Recipients read at a time, and the seconds after which fewer will do. */
+  readonly refillRecipients: number;
+  readonly refillDelay: number;
+}
+
+/** When a small message may go before a large one. */
+export interface SlotRules {
+  /** Deliveries of the large one that earn a slot; below 2: never. */
+  readonly cost: number;
+  /** Slots, and percent of those needed, that are given in advance. */
+  readonly loan: number;
+  readonly discount: number;
+  /** A message that can't earn so many is not preempted. */
+  readonly minimumSlots: number;
 }
 
 /** How far one delivery moves the concurrency: a number, or one that depends on it. */

@@ -27,7 +27,7 @@ export function suspend(
   const destination = retryDestination(core, detail);
   if ('status' in destination) return entries;
   const { transport } = destination;
-  for (const entry of entries) transport.enqueue(entry, destination);
+  for (const entry of entries) transport.requeue(entry, destination);
   transport.pump();
   return [];
 }

@@ -1,10 +1,11 @@
 import type { AgentConnection } from '../../lib/clients/delivery.ts';
 import { after, type Timer } from '../../lib/clock/clock.ts';
 import type { DsnDetail } from '../../lib/dsn/detail.ts';
+import type { QueuedRecipient } from '../../lib/queue/envelope.ts';
 import { Agents } from './agents.ts';
 import { Destination } from './destination.ts';
-import { Fifo } from './fifo.ts';
 import type { Entry, Job, Message, Peer } from './message.ts';
+import { RecipientPool } from './recipient-pool.ts';
 import { Schedule } from './schedule.ts';
 import type { TransportLimits } from './settings.ts';
 
@@ -19,6 +20,8 @@ export interface TransportDuties {
   ): Promise<AgentConnection | undefined>;
   /** No agent can be had. */
   failed(transport: Transport, error: Error): void;
+  /** A message with recipients on disk may have more of them in memory. */
+  roomFor(job: Job): void;
 }
 
 /** A delivery service of master.cf: its destinations, and whose turn it is. */
@@ -26,6 +29,7 @@ export class Transport {
   readonly name: string;
   readonly limits: TransportLimits;
   readonly schedule: Schedule;
+  readonly pool: RecipientPool;
   /** Why nothing is delivered over it at present. */
   dead: DsnDetail | undefined;
 
@@ -39,7 +43,9 @@ export class Transport {
   constructor(name: string, limits: TransportLimits, duties: TransportDuties) {
     this.name = name;
     this.limits = limits;
-    this.schedule = new Schedule(limits.turn);
+    this.schedule = new Schedule(limits.slots, (job) => this.pool.lend(job));
+    const { recipientsInMemory, recipientsInReserve } = limits;
+    this.pool = new RecipientPool(recipientsInMemory, recipientsInReserve, duties.roomFor);
     this.#duties = duties;
     this.#agents = new Agents(
       () => duties.connect(),
@@ -76,9 +82,38 @@ export class Transport {
     return destination;
   }
 
-  /** Puts a delivery in line. `pump` makes it go. */
-  enqueue(entry: Entry, destination: Destination): void {
-    destination.add(this.#job(entry.message), entry);
+  /**
+   * Puts recipients in line, as many in one delivery as may be. `pump` makes them go.
+   *
+   * @returns how many deliveries have come to those that waited
+   */
+  enqueue(
+    message: Message,
+    recipients: readonly QueuedRecipient[],
+    destination: Destination,
+  ): number {
+    const limit = message.envelope.verpDelimiters === undefined ? this.limits.recipients : 1;
+    return this.#enqueue(message, recipients, (job) => destination.add(job, recipients, limit));
+  }
+
+  /** Puts a delivery in line that was to go elsewhere. */
+  requeue({ message, recipients }: Entry, destination: Destination): void {
+    this.#enqueue(message, recipients, (job) => destination.addEntry(job, recipients));
+  }
+
+  #enqueue(
+    message: Message,
+    recipients: readonly QueuedRecipient[],
+    add: (job: Job) => number,
+  ): number {
+    const job = this.#job(message);
+    job.recipients += recipients.length;
+    // First of all its rank: by that it gets its place at the destination.
+    this.schedule.added(job);
+    const added = add(job);
+    job.entries += added;
+    this.pool.grown(job);
+    return added;
   }
 
   /** Begins what can begin. */
@@ -136,7 +171,7 @@ export class Transport {
     this.#resting = pause > 0;
     const kept = await this.#duties.deliver(entry, destination, connection);
     if (this.limits.destinationDelay > 0) destination.pause(this.limits.destinationDelay);
-    destination.release();
+    this.schedule.changed(destination);
     if (kept !== undefined && !this.#resting) this.#use(kept);
     else if (kept !== undefined) this.#agents.keep(kept);
     if (pause > 0) {
@@ -151,9 +186,32 @@ export class Transport {
   #job(message: Message): Job {
     let job = message.jobs.find(({ transport }) => transport === this);
     if (job === undefined) {
-      job = { message, transport: this, ready: new Fifo(), queued: false };
+      job = newJob(message, this);
       message.jobs.push(job);
     }
     return job;
   }
+}
+
+function newJob(message: Message, transport: Transport): Job {
+  return {
+    message,
+    transport,
+    peers: [],
+    entries: 0,
+    selected: 0,
+    before: undefined,
+    behind: undefined,
+    rank: 0,
+    isListed: false,
+    slots: 0,
+    preempts: undefined,
+    preemptedBy: undefined,
+    creditor: undefined,
+    lent: 0,
+    used: 0,
+    recipients: 0,
+    recipientSlots: 0,
+    place: -1,
+  };
 }

@@ -58,8 +58,16 @@ export class Transports {
       negativeFeedback: this.#feedback(name, 'destination_concurrency_negative_feedback'),
       destinationDelay: number('destination_rate_delay'),
       transportDelay: number('transport_rate_delay'),
-      // 0: nobody is let past a message that has begun.
-      turn: number('delivery_slot_cost') || Number.POSITIVE_INFINITY,
+      slots: {
+        cost: number('delivery_slot_cost'),
+        loan: number('delivery_slot_loan'),
+        discount: number('delivery_slot_discount'),
+        minimumSlots: number('minimum_delivery_slots'),
+      },
+      recipientsInMemory: number('recipient_limit'),
+      recipientsInReserve: number('extra_recipient_limit'),
+      refillRecipients: number('recipient_refill_limit'),
+      refillDelay: number('recipient_refill_delay'),
     };
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { eventually } from '../../support/condition.ts';
 import { makeMessage } from './queue-file-maker.ts';
 import { newQueueManager } from './queue-manager.ts';
@@ -109,6 +110,7 @@ for (const domains of [1, 200]) {
 test('a message with many recipients is read in batches, and each gets it once', async (t) => {
   const manager = newQueueManager(t, {
     qmgr_message_recipient_limit: '500',
+    default_recipient_limit: '500',
     default_recipient_refill_limit: '50',
   });
   const { directory } = manager;
@@ -142,6 +144,99 @@ test('a few recipients that wait do not hold up those not read yet', async (t) =
   });
   gate.open();
   await manager.waitUntilGone(id);
+});
+
+for (const [what, main, most, count] of [
+  ['qmgr_message_recipient_limit', { default_recipient_limit: '0' }, 1000, 5000],
+  ['default_recipient_limit', { default_recipient_limit: '3000' }, 3000, 100_000],
+  ['TRANSPORT_recipient_limit', { probe_recipient_limit: '2000' }, 2000, 10_000],
+] as const) {
+  test(`${what} bounds the recipients of a message of ${count} in memory`, async (t) => {
+    const manager = newQueueManager(t, { qmgr_message_recipient_limit: '1000', ...main });
+    const { directory } = manager;
+    const asked = serveRewrite(t, directory, () => ({ transport: 'probe', nexthop: 'mx.test' }));
+    const gate = sluice();
+    let done = 0;
+    let inMemory = 0;
+    const agent = serveAgent(t, directory, 'probe', ({ recipients }) => {
+      inMemory = Math.max(inMemory, asked.length - done);
+      done += recipients.length;
+      return gate.behaviour;
+    });
+    const recipients = addresses(count);
+    const id = await makeMessage(directory, { recipients });
+    await manager.start();
+    await eventually('full memory', () => asked.length >= most);
+    gate.open();
+    await manager.waitUntilGone(id);
+    const seen = agent.requests.flatMap((request) =>
+      request.recipients.map(({ address }) => address),
+    );
+    assert.equal(new Set(seen).size, recipients.length);
+    assert.equal(seen.length, recipients.length);
+    // Its own minimum comes on top of what its transport has for it, and one delivery's are told late.
+    assert.ok(inMemory <= most + 10 + 50 * 21, `${inMemory} recipients in memory`);
+  });
+}
+
+test('a message of one recipient overtakes one of 20000 on a slow transport', async (t) => {
+  const manager = newQueueManager(t, { probe_destination_recipient_limit: '1' });
+  const { directory } = manager;
+  serveRewrite(t, directory, () => ({ transport: 'probe', nexthop: 'mx.test' }));
+  const slowly = (): Behaviour => ({ kind: 'wait', until: wait(10, SENT) });
+  const agent = serveAgent(t, directory, 'probe', slowly, { slots: 2 });
+  const large = await makeMessage(directory, { recipients: addresses(20_000) });
+  await manager.start();
+  await eventually('deliveries', () => agent.requests.length >= 10);
+  const small = await makeMessage(directory, { recipients: ['small@d0.test'] });
+  await manager.trigger('I');
+  await manager.waitUntilGone(small);
+  const before = agent.requests.findIndex(({ queueId }) => queueId === small);
+  assert.ok(before < 200, `${before} deliveries went before`);
+  assert.deepEqual(manager.ids('active'), [large]);
+});
+
+test('recipients are read a few at a time when a slow one keeps many from being read', async (t) => {
+  const manager = newQueueManager(t, {
+    qmgr_message_recipient_limit: '20',
+    default_recipient_limit: '20',
+    default_recipient_refill_limit: '1000',
+    default_recipient_refill_delay: '1s',
+  });
+  const { directory } = manager;
+  const asked = serveRewrite(t, directory, () => ({ transport: 'probe' }));
+  const gate = sluice();
+  const agent = serveAgent(t, directory, 'probe', ({ nexthop }) =>
+    nexthop === 'slow.test' ? gate.behaviour : SENT,
+  );
+  const id = await makeMessage(directory, { recipients: ['one@slow.test', ...addresses(60)] });
+  await manager.start();
+  await eventually('the first ones', () => agent.requests.length === 2);
+  assert.ok(asked.length <= 20);
+  await eventually('all others', () => {
+    const done = agent.requests.filter(({ nexthop }) => nexthop !== 'slow.test');
+    return done.reduce((sum, request) => sum + request.recipients.length, 0) === 60;
+  });
+  gate.open();
+  await manager.waitUntilGone(id);
+});
+
+test('recipients that are read later go along with those that wait', async (t) => {
+  const manager = newQueueManager(t, {
+    qmgr_message_recipient_limit: '70',
+    initial_destination_concurrency: '1',
+  });
+  const { directory } = manager;
+  const asked = serveRewrite(t, directory, () => ({ transport: 'probe' }));
+  const gate = sluice();
+  const agent = serveAgent(t, directory, 'probe', () => gate.behaviour);
+  const id = await makeMessage(directory, { recipients: addresses(200) });
+  await manager.start();
+  await eventually('all in memory', () => asked.length === 200 && agent.load.now === 1);
+  gate.open();
+  await manager.waitUntilGone(id);
+  const sizes = agent.requests.map(({ recipients }) => recipients.length);
+  assert.deepEqual(sizes, [50, 50, 50, 50]);
 });
 
 test('the active queue is bounded', async (t) => {

@@ -1,5 +1,5 @@
 /** Makes queue files as cleanup does. */
-import { chmodSync, utimesSync } from 'node:fs';
+import { chmodSync, chownSync, statSync, utimesSync } from 'node:fs';
 import { nowMicroseconds } from '../../../lib/clock/clock.ts';
 import { createQueueFile } from '../../../lib/queue/new-file.ts';
 import { DEFAULT_HASHING, type QueueName } from '../../../lib/queue/queue-path.ts';
@@ -77,6 +77,8 @@ export async function makeMessage(directory: string, message: NewMessage): Promi
   };
   await file.write(writer.take());
   file.writeAt(formatRecord('C', formatSize(size)), 0);
+  const { uid, gid } = statSync(directory);
+  if (uid !== process.getuid?.()) chownSync(file.path, uid, gid);
   await file.commit();
   if (message.mode !== undefined) chmodSync(file.path, message.mode);
   if (message.due !== undefined) {

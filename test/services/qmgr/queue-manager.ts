@@ -1,5 +1,5 @@
 /** Our qmgr as a real process, with a scripted master on its descriptors. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -11,13 +11,14 @@ import {
 } from 'node:fs';
 import { Socket } from 'node:net';
 import { userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { trigger } from '../../../lib/clients/trigger.ts';
 import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
+import { daemonDirectory, type Maker } from '../../support/real-postfix.ts';
 import { writeSettled } from '../../support/settled-file.ts';
 
 const QUEUES = [
@@ -58,6 +59,7 @@ export interface QueueManager {
 export function newQueueManager(
   t: TestContext,
   main: Readonly<Record<string, string>> = {},
+  maker: Maker = 'ours',
 ): QueueManager {
   const open: number[] = [];
   let child: ChildProcess | undefined;
@@ -74,7 +76,7 @@ export function newQueueManager(
   const settings = {
     queue_directory: directory,
     data_directory: base,
-    mail_owner: userInfo().username,
+    mail_owner: maker === 'real' ? 'postfix' : userInfo().username,
     myhostname: 'mx.lab.test',
     maillog_file: join(base, 'log'),
     maillog_file_prefixes: base,
@@ -101,7 +103,10 @@ export function newQueueManager(
     async start() {
       const [ours, theirs] = socketPair();
       const { NODE_EXTRA_CA_CERTS: _, ...environment } = process.env;
-      child = spawn(resolve('build/libexec/qmgr'), ['-l', '-t', 'unix'], {
+      // It gives up root, and says so when it can't read.
+      if (maker === 'real') spawnSync('chown', ['-R', 'postfix', base]);
+      const options = ['-l', '-n', 'qmgr', '-t', 'unix', ...(maker === 'real' ? ['-u'] : [])];
+      child = spawn(`${daemonDirectory(maker)}/qmgr`, options, {
         env: { ...environment, MAIL_CONFIG: base, GENERATION: '1' },
         stdio: ['ignore', 'inherit', 'inherit', flow.read, flow.write, theirs, listening],
       });

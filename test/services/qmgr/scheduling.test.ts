@@ -15,7 +15,11 @@ const LIMITS: TransportLimits = {
   negativeFeedback: { factor: 1, per: 'delivery' },
   destinationDelay: 0,
   transportDelay: 0,
-  turn: 5,
+  slots: { cost: 5, loan: 3, discount: 50, minimumSlots: 3 },
+  recipientsInMemory: 20000,
+  recipientsInReserve: 1000,
+  refillRecipients: 100,
+  refillDelay: 5,
 };
 
 /** `+` is a delivery that succeeds while the window is full, `-` one that fails. */
