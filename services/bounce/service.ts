@@ -36,6 +36,8 @@ const FAILED = -1;
 export const bounce: ConnectionService<BounceParameter, BounceState> = {
   name: 'bounce',
   parameters: BOUNCE_PARAMETERS,
+  // Who waits for it may be waited for by it: with a limit all could wait for each other.
+  requires: 'unlimited',
 
   open(context) {
     const { parameters } = context;

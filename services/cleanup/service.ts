@@ -31,6 +31,7 @@ interface CleanupState {
 export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
   name: 'cleanup',
   parameters: CLEANUP_PARAMETERS,
+  requires: 'unlimited',
   // Messages that wait for the disk at the same time share one write of its journal.
   ioThreads: 16,
 

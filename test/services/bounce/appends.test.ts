@@ -19,7 +19,7 @@ function startDefer(t: TestContext) {
   const daemon = master.start({
     program: 'libexec/bounce.cjs',
     listen: 'private/defer',
-    args: ['-n', 'defer'],
+    args: ['-n', 'defer', '-z'],
     slots: SLOTS,
   });
   const directory = process.cwd();

@@ -13,7 +13,7 @@ for (const { title, main, files, cases } of CASES) {
     const postfix = await startRealPostfix(t, {
       ...(main && { main }),
       ...(files && { files }),
-      master: ['ours unix n - n - 1 ours-cleanup'],
+      master: ['ours unix n - n - 0 ours-cleanup'],
     });
     for (const [name, submission] of Object.entries(cases)) {
       await t.test(name, async () => {
