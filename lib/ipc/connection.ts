@@ -273,7 +273,7 @@ export class IpcConnection {
     const arrival = await new Promise<Arrival>((resolve) => {
       this.#drained = resolve;
     });
-    if (arrival === 'timeout') throw this.#lost(arrival, 'writing');
+    if (arrival === 'timeout') throw new IpcError(`timeout on ${this.peer} while writing`);
   }
 
   /** Starts the time limit of a wait. The timer runs on from wait to wait: starting one costs. */

@@ -44,6 +44,7 @@ export const flush: ConnectionService<
     'hash_queue_names',
     'queue_service_name',
   ],
+  requires: 'unlimited',
 
   open({ configuration, parameters, log }) {
     const open = (name: string) => openTable(name, { configuration, log });
@@ -58,10 +59,12 @@ export const flush: ConnectionService<
     return { settings, users: openAuthorizedUsers(configuration, 'authorized_flush_users', open) };
   },
 
-  async serve(socket, { configuration }, { settings, users }) {
-    const connection = new IpcConnection(socket, configuration.get('ipc_timeout') * 1000);
-    await connection.send(announcement(PROTOCOLS.flush));
+  async serve(socket, { configuration, serviceName }, { settings, users }) {
     const { uid } = peerCredentials(descriptorOf(socket));
+    const connection = new IpcConnection(socket, configuration.get('ipc_timeout') * 1000, {
+      peer: `${serviceName} socket (client uid ${uid})`,
+    });
+    await connection.send(announcement(PROTOCOLS.flush));
     const bytes = await connection.receiveBytes();
     if (bytes === undefined) return;
     if (bytes.length <= TRIGGER_BYTES_MAX) {
@@ -89,7 +92,7 @@ async function answer(
   settings: FlushSettings,
   caller: Caller,
 ): Promise<void> {
-  const request = await receiveRequest(connection);
+  const request = await receiveRequest(connection, settings);
   if (request === undefined) {
     await connection.send([['status', STATUS.bad]]);
     return;
@@ -115,6 +118,7 @@ const NAME = { request: str };
 /** A request; `unknown` for a name that is none; undefined when its attributes are wrong. */
 async function receiveRequest(
   connection: IpcConnection,
+  { log }: FlushSettings,
 ): Promise<FlushRequest | { name: 'unknown' } | undefined> {
   try {
     const name = (await connection.receive(NAME, { more: true }))?.request ?? '';
@@ -138,7 +142,8 @@ async function receiveRequest(
         return { name: 'unknown' };
     }
   } catch (error) {
-    if (error instanceof IpcError) return undefined;
-    throw error;
+    if (!(error instanceof IpcError)) throw error;
+    log.warn(error.message);
+    return undefined;
   }
 }

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { type AuthorizedUsers, openAuthorizedUsers } from '../../lib/config/authorized-users.ts';
 import { announcement } from '../../lib/ipc/attributes.ts';
 import { IpcConnection } from '../../lib/ipc/connection.ts';
@@ -35,13 +34,16 @@ export const showq: ConnectionService<
       openTable(name, { configuration, log }),
     ),
 
-  async serve(socket, { parameters, configuration, log, standalone }, users) {
-    const refused = standalone ? undefined : await users.refused(uidOf(socket));
+  async serve(socket, { parameters, configuration, log, serviceName, standalone }, users) {
+    const uid = standalone ? undefined : peerCredentials(descriptorOf(socket)).uid;
+    const refused = uid === undefined ? undefined : await users.refused(uid);
     if (refused !== undefined) {
       log.warn(`user ${refused} may not view the mail queue: authorized_mailq_users`);
       return;
     }
-    const connection = new IpcConnection(socket, configuration.get('ipc_timeout') * 1000);
+    const connection = new IpcConnection(socket, configuration.get('ipc_timeout') * 1000, {
+      peer: uid === undefined ? 'stdout' : `${serviceName} socket (client uid ${uid})`,
+    });
     await connection.send(announcement(PROTOCOLS.showq));
     const hashing = hashingOf(parameters);
     for (const message of listMessages(hashing, parameters.duplicate_filter_limit, log)) {
@@ -53,7 +55,3 @@ export const showq: ConnectionService<
     await connection.send(TERMINATOR);
   },
 };
-
-function uidOf(socket: Socket): number {
-  return peerCredentials(descriptorOf(socket)).uid;
-}

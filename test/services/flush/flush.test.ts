@@ -56,6 +56,17 @@ for (const id of ['../../x', 'a/b', '']) {
   });
 }
 
+test('a request that is damaged is refused, and the log says whose it was', async (t) => {
+  const { mail } = await startFlush(t);
+  const connection = await IpcConnection.connect(join(mail.queue, 'public/flush'), 5000);
+  atEnd(t, () => connection.close());
+  await expectProtocol(connection, 'queue_flush_protocol');
+  await connection.send([['who', 'me']]);
+  assert.deepEqual(await connection.receive({ status: int }), { status: FLUSH_STATUS.BAD });
+  const uid = process.getuid?.();
+  await mail.waitForLog(new RegExp(`warning: .* flush socket \\(client uid ${uid}\\)`));
+});
+
 test('send_site moves what is noted to incoming, due now, and empties the log', async (t) => {
   const { mail, client } = await startFlush(t);
   writeDeferred(mail);

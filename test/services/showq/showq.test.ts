@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { atEnd } from '../../support/cleanup.ts';
 import { freshDirectory } from '../../support/directories.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { writeSettled } from '../../support/settled-file.ts';
@@ -187,3 +189,18 @@ function listed(mail: MailSystem, flag: string): string {
   assert.equal(status, 0);
   return stdout;
 }
+
+test('a client that does not read is let go, and the log says whose it was', async (t) => {
+  const mail = await startMailSystem(t, { only, main: { ipc_timeout: '1s' } });
+  const recipients = Array.from({ length: 30_000 }, (_, n) => `recipient${n}@slow.test`);
+  writeMessage(mail.queue, { queue: 'active', id: 'CE4FE220366', sender: 'a@b.test', recipients });
+  const socket = connect(join(mail.queue, 'public/showq'));
+  atEnd(t, () => {
+    socket.destroy();
+  });
+  socket.pause();
+  const uid = process.getuid?.();
+  await mail.waitForLog(
+    new RegExp(`timeout on showq socket \\(client uid ${uid}\\) while writing`),
+  );
+});
