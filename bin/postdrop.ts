@@ -1,7 +1,7 @@
 /**
- * postdrop(1): puts a message in maildrop for a program that speaks records (ipc.md 3.2). Ours has no
- * set-gid bit: it works for root, and for whoever may write to maildrop. While the mail system runs
- * it hands the message to pickup.
+ * postdrop(1): puts a message in maildrop for a program that speaks records (ipc.md 3.2), whether the
+ * mail system runs or not, and tells pickup of it. Ours has no set-gid bit: it works for root, and
+ * for whoever may write to maildrop. All others use sendmail, which hands its mail to pickup.
  */
 import { createReadStream } from 'node:fs';
 import { CLEANUP_STATUS } from '../lib/clients/cleanup.ts';
@@ -71,11 +71,22 @@ async function copyInput(sink: SubmissionSink, lineLimit: number): Promise<numbe
     if (ended) return reply(await conclude(sink, rules));
   }
   if (parser.rest > 0) {
-    warn('stdin: unexpected EOF in data');
+    warn(`stdin: ${whatIsMissing(parser.takeRest())}`);
     throw new FatalError(`uid=${uid}: malformed input`);
   }
   // The program has changed its mind.
   return 0;
+}
+
+/** What a record lacks that the input ends in. */
+function whatIsMissing(rest: Buffer): string {
+  const [type, ...bytes] = rest;
+  const last = bytes.findIndex((byte) => byte < 0x80);
+  if (last < 0) return `unexpected EOF reading length, record type ${type}`;
+  const length = bytes
+    .slice(0, last + 1)
+    .reduce((sum, byte, index) => sum + (byte & 0x7f) * 2 ** (index * 7), 0);
+  return `unexpected EOF in data, record type ${type} length ${length}`;
 }
 
 async function conclude(sink: SubmissionSink, rules: SubmissionRecords) {

@@ -5,7 +5,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseRecords, type RecordText, toBytes } from '../services/cleanup/submission.ts';
+import { eventually } from '../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../support/mail-system.ts';
+import { whyNoPostfix } from '../support/real-postfix.ts';
 
 const GOOD: readonly RecordText[] = [
   ['T', '5 5'],
@@ -71,6 +73,43 @@ for (const [what, [input, status, stderr]] of Object.entries(REFUSED)) {
     assert.deepEqual(mail.ids('maildrop'), []);
   });
 }
+
+for (const [input, text] of [
+  ['garbage in', 'unexpected EOF in data, record type 103 length 97'],
+  ['g', 'unexpected EOF reading length, record type 103'],
+  ['R\x85', 'unexpected EOF reading length, record type 82'],
+  ['R\x85\x01u', 'unexpected EOF in data, record type 82 length 133'],
+] as const) {
+  test(`input that ends within a record: ${text}`, async (t) => {
+    const mail = await start(t);
+    const bytes = Buffer.from(input, 'latin1');
+    const { stderr } = postdrop(mail, bytes);
+    const uid = process.getuid?.();
+    assert.equal(
+      stderr,
+      `postdrop: warning: stdin: ${text}\npostdrop: fatal: uid=${uid}: malformed input\n`,
+    );
+    if (whyNoPostfix() !== false) return;
+    const real = spawnSync('/usr/sbin/postdrop', ['-c', mail.config, '-r'], { input: bytes });
+    assert.equal(stderr, real.stderr.toString());
+  });
+}
+
+test('while the mail system runs, too, a message goes through maildrop', async (t) => {
+  const mail = await startMailSystem(t, {
+    only: [
+      'pickup unix n - n 3600 1 pickup',
+      'cleanup unix n - n - 0 cleanup',
+      'rewrite unix - - n - - trivial-rewrite',
+    ],
+  });
+  const [, id] = /queue_id\|(\w+)\|/.exec(postdrop(mail, toBytes(GOOD)).said) ?? [];
+  assert.ok(id);
+  // Its wake-up is an hour away: it was told.
+  await eventually('a queued message', () => mail.ids('incoming').length === 1);
+  await eventually('an empty maildrop', () => mail.ids('maildrop').length === 0);
+  await mail.waitForLog(/pickup\[\d+\]: \w+: uid=\d+ from=<me@x.test>/);
+});
 
 test('a program that changes its mind leaves nothing', async (t) => {
   const mail = await start(t);
