@@ -76,7 +76,7 @@ function checkModes(options: ParsedOptions, { usage }: MapCommand): void {
   if (modes.length > 1 || again) {
     throw new FatalError(`specify only one of -s ${modes.includes('s') ? 'or ' : ''}-q or -d`);
   }
-  if (['b', 'h', 'm'].some((flag) => options.has(flag)) && lastValue(options, 'q') !== '-') {
+  if (['b', 'h', 'm'].some((flag) => options.has(flag)) && options.value('q') !== '-') {
     throw new FatalError('specify -b -h or -m only with "-q -"');
   }
   if (options.operands.length === 0) throw new UsageError(undefined, usage);
@@ -94,17 +94,12 @@ function contextOf(options: ParsedOptions, configuration: Configuration, log: Lo
   };
 }
 
-/** The value as it was given: yargs takes double quotes off, and here they are part of a key. */
-function lastValue(options: ParsedOptions, flag: string): string | undefined {
-  return options.given.findLast(([name]) => name === flag)?.[1];
-}
-
 async function runMode(run: Run): Promise<number> {
   const { options } = run;
   if (options.has('s')) return dump(run);
-  const query = lastValue(options, 'q');
+  const query = options.value('q');
   if (query !== undefined) return query === '-' ? queryInput(run) : queryKey(run, query);
-  const key = lastValue(options, 'd');
+  const key = options.value('d');
   if (key !== undefined) return remove(run, key === '-' ? readLines() : [key]);
   build(run);
   return 0;

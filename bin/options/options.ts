@@ -59,10 +59,12 @@ export function parseOptions(argv: readonly string[], syntax: OptionSyntax): Par
       'short-option-groups': false,
     })
     .options(Object.fromEntries(flagsOf(syntax).map((flag) => [flag, { type: 'string' }])))
-    .parseSync(words.map(([flag, value]) => `-${flag}=${value}`));
+    // It takes quotes off, and more: it gets the place of each value, not the value.
+    .parseSync(words.map(([flag], place) => `-${flag}=${place}`));
   const valuesOf = (flag: string): readonly string[] => {
-    const value = parsed[flag] as string | readonly string[] | undefined;
-    return value === undefined ? [] : typeof value === 'string' ? [value] : value;
+    const found = (parsed[flag] ?? []) as string | readonly string[];
+    const places = typeof found === 'string' ? [found] : found;
+    return places.map((place) => words[Number(place)]?.[1] as string);
   };
   return {
     given: words.map(([flag, value]) => [flag.slice(1), value]),

@@ -115,6 +115,8 @@ for (const line of [
   '-h proxy_read_maps',
   '-hf proxy_read_maps smtpd_expansion_filter',
   '-o relayhost=q -o u=1 relayhost u',
+  '-o relayhost="q" -o u="\'1"x relayhost u',
+  '-o u=" u',
   '-dx mydestination',
   '-M',
   '-Mf',

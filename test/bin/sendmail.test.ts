@@ -28,6 +28,8 @@ const CASES: readonly (readonly [args: readonly string[], input: string])[] = [
     ...['-XV+= u', '-XVxx u', '-XV -f <> u', '-oA u', '-q30m u', '-bh u', '-- -u', 'a,b c'],
     ...['-Ac -Am -c -e x -h n -L tag -m -o7 -om -O a=b -p q -x u'],
   ].map((line): [string[], string] => [line === '' ? [] : line.split(' '), PLAIN]),
+  [['-F', '"x" y', '-f', '"a b"@c', '-V', '"q"', '"d e"@f'], PLAIN],
+  [["-F'x'", '-R', '"hdrs"', 'u'], PLAIN],
   [['-t'], ADDRESSED],
   [['-ti'], ADDRESSED],
   [['-t', 'u'], ADDRESSED],
