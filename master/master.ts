@@ -11,7 +11,8 @@ import { join } from 'node:path';
 import { chdir, kill, pid } from 'node:process';
 import { after } from '../lib/clock/clock.ts';
 import { type Configuration, loadConfiguration } from '../lib/config/configuration.ts';
-import { type MasterEntry, parseMasterCf } from '../lib/config/master-cf.ts';
+import { type MasterEntry, parseMasterCf, serviceTrouble } from '../lib/config/master-cf.ts';
+import { ConfigError } from '../lib/config/source.ts';
 import { FatalError } from '../lib/log/fatal.ts';
 import { type Log, openLog } from '../lib/log/log.ts';
 import { closeOnExecAll } from '../lib/os/descriptors.ts';
@@ -145,7 +146,15 @@ function takeLocks(configuration: Configuration): void {
 function readServices(configuration: Configuration): MasterEntry[] {
   const isDisabled = disabledServices(configuration.get('master_service_disable'));
   const path = join(configuration.directory, 'master.cf');
-  return parseMasterCf(readFileSync(path, 'utf8'), path).filter((entry) => !isDisabled(entry));
+  const all = parseMasterCf(readFileSync(path, 'utf8'), path);
+  const entries = all.filter((entry) => !isDisabled(entry));
+  for (const entry of entries) {
+    const trouble = serviceTrouble(entry);
+    if (trouble !== undefined) {
+      throw new ConfigError(`${path}: line ${entry.origin.line}: ${trouble}`);
+    }
+  }
+  return entries;
 }
 
 /** What is wrong with the new configuration is said; then the running system goes on as it was. */

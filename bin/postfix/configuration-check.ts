@@ -11,7 +11,7 @@ import {
   parseOverride,
 } from '../../lib/config/configuration.ts';
 import { parsePort, splitInetName } from '../../lib/config/inet-name.ts';
-import { type MasterEntry, parseMasterCf } from '../../lib/config/master-cf.ts';
+import { type MasterEntry, parseMasterCf, serviceTrouble } from '../../lib/config/master-cf.ts';
 import { isParameterName, PARAMETERS, type ParameterName } from '../../lib/config/parameters.ts';
 import { formatOrigin, type Origin } from '../../lib/config/source.ts';
 import { lookupGroup, lookupUser } from '../../lib/os/identity.ts';
@@ -81,11 +81,13 @@ function masterTroubles(configuration: Configuration): string[] {
 
 function entryTroubles(entry: MasterEntry, configuration: Configuration): string[] {
   const { name, type, args, origin } = entry;
+  const own = serviceTrouble(entry);
   return [
     () => type === 'inet' && parsePort(splitInetName(name).port),
     () => checkOverrides(args, configuration),
   ]
     .flatMap(troubleOf)
+    .concat(own ?? [])
     .map((text) => placed(text, `service ${name}`, origin));
 }
 

@@ -94,6 +94,12 @@ const FIELD_SYNTAX: Readonly<Partial<Record<MasterField, RegExp>>> = {
   process_limit: /^(?:-|\d{1,9})$/,
 };
 
+/** Why master can't run a service whose line is well-formed, in Postfix's words. */
+export function serviceTrouble(entry: MasterEntry): string | undefined {
+  // Its socket is not in private/, and whoever wrote so may think that it is guarded.
+  return entry.type === 'inet' && entry.private ? 'inet service cannot be private' : undefined;
+}
+
 /** What is wrong with the fields, in Postfix's words. */
 export function fieldTrouble(columns: readonly string[], line: string): string | undefined {
   const index = MASTER_FIELDS.findIndex(

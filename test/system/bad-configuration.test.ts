@@ -36,6 +36,8 @@ const MISTAKES: readonly Mistake[] = [
   { file: 'master.cf', text: 'other unix perhaps - n - - smtp', complaint: /perhaps/ },
   { file: 'master.cf', text: 'other unix - - n often - smtp', complaint: /often/ },
   { file: 'master.cf', text: 'other unix - - n - many smtp', complaint: /many/ },
+  { file: 'master.cf', text: '127.0.0.1:1 inet y - n - - smtpd', complaint: /cannot be private/ },
+  { file: 'master.cf', text: '127.0.0.1:1 inet - - n - - smtpd', complaint: /cannot be private/ },
   { file: 'master.cf', text: 'nosuch:port inet n - n - - smtpd', complaint: /nosuch|port/ },
   { file: 'master.cf', text: 'other unix - - n - - smtp -o', complaint: /other|-o/ },
   {
