@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { NO_DETAIL } from '../../../lib/dsn/detail.ts';
+import { flock } from '../../../lib/os/locks.ts';
 import {
   appendLog,
   formatLogEntry,
@@ -11,8 +23,9 @@ import {
   readLog,
   removeOldLogs,
 } from '../../../lib/queue/logs.ts';
+import { QueueFileBusyError } from '../../../lib/queue/queue-file-error.ts';
 import { parseQueueId, type QueueId } from '../../../lib/queue/queue-id.ts';
-import { DEFAULT_HASHING } from '../../../lib/queue/queue-path.ts';
+import { DEFAULT_HASHING, queuePath } from '../../../lib/queue/queue-path.ts';
 import { GOLDEN } from './golden.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'logs-'));
@@ -27,6 +40,10 @@ after(() => {
 
 function place(queue: 'bounce' | 'defer' | 'trace', id: string) {
   return { queue, id: parseQueueId(id) as QueueId, hashing: DEFAULT_HASHING };
+}
+
+function pathOf({ queue, id, hashing }: ReturnType<typeof place>): string {
+  return queuePath(queue, id, hashing);
 }
 
 const ENTRY = {
@@ -135,5 +152,58 @@ test('logs of an earlier message of the same id vanish', async () => {
   for (const queue of ['bounce', 'defer', 'trace'] as const) {
     assert.equal(logSize(place(queue, 'ABCDEF2')), undefined);
     assert.deepEqual([...readLog(place(queue, 'ABCDEF2'))], []);
+  }
+});
+
+test('an entry waits for a lock no longer than need be, and nobody else waits with it', async () => {
+  const where = place('defer', 'AAAA1');
+  const options = { oldForm: false };
+  await appendLog(where, ENTRY, options);
+  const before = logSize(where);
+  // As Postfix's bounce does it.
+  const holder = spawn('flock', ['-x', pathOf(where), 'sh', '-c', 'echo locked; sleep 0.3']);
+  await once(holder.stdout, 'data');
+  const start = Date.now();
+  let ticks = 0;
+  const ticking = setInterval(() => {
+    ticks += 1;
+  }, 10);
+  await appendLog(where, ENTRY, options);
+  clearInterval(ticking);
+  assert.ok(Date.now() - start >= 200, 'it did not wait');
+  assert.ok(Date.now() - start < 900, `it waited ${Date.now() - start} ms`);
+  assert.ok(ticks >= 10, `the event loop turned ${ticks} times`);
+  assert.equal(logSize(where), Number(before) * 2);
+});
+
+test('a writer of many entries lets another one in', async () => {
+  const where = place('defer', 'AAAA2');
+  const options = { oldForm: false };
+  let written = 0;
+  let stop = false;
+  const many = (async () => {
+    for (; !stop && written < 2000; written += 1) await appendLog(where, ENTRY, options);
+  })();
+  await appendLog(where, ENTRY, options);
+  for (let turn = 0; turn < 5; turn += 1) {
+    const before = written;
+    await appendLog(where, ENTRY, options);
+    assert.ok(written - before <= 10, `${written - before} others went first`);
+  }
+  stop = true;
+  await many;
+  assert.equal([...readLog(where)].length, written + 6);
+});
+
+test('whoever is told to leave does not wait for a lock', async () => {
+  const where = place('defer', 'AAAA3');
+  await appendLog(where, ENTRY, { oldForm: false });
+  const fd = openSync(pathOf(where), 'a');
+  try {
+    assert.ok(flock(fd, 'exclusive'));
+    const stopping = AbortSignal.timeout(50);
+    await assert.rejects(appendLog(where, ENTRY, { oldForm: false, stopping }), QueueFileBusyError);
+  } finally {
+    closeSync(fd);
   }
 });
