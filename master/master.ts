@@ -159,6 +159,8 @@ function readServices(configuration: Configuration): MasterEntry[] {
 
 /** What is wrong with the new configuration is said; then the running system goes on as it was. */
 async function reload(started: Configuration, supervisor: Supervisor, log: Log): Promise<void> {
+  // `postfix logrotate`: the next line belongs in the new file.
+  log.reopen();
   try {
     const configuration = loadConfiguration({
       directory: started.directory,

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, unlinkSync, writeFileSync } from 'node:fs';
 import { sleep } from '../../lib/clock/clock.ts';
 import {
   type Administration,
@@ -74,6 +75,25 @@ export async function stop(administration: Administration): Promise<number> {
   return 0;
 }
 
+/** `postfix drain`: master ends at once, each daemon when it is done with what it has. */
+export function drain(administration: Administration): number {
+  if (!requireRunning(administration)) return 1;
+  administration.log.info('stopping the Postfix mail system');
+  process.kill(masterPid(administration), 'SIGKILL');
+  return 0;
+}
+
+/** `postfix quick-stop`: as stop; the next start checks nothing. For a machine that boots again. */
+export async function quickStop(administration: Administration): Promise<number> {
+  await stop(administration);
+  writeFileSync(quickStartMark(administration), '');
+  return 0;
+}
+
+function quickStartMark({ configuration }: Administration): string {
+  return configuration.queuePath('quick-start');
+}
+
 /** `postfix abort`: as stop, without waiting. */
 export function abort(administration: Administration): number {
   if (!requireRunning(administration)) return 1;
@@ -117,6 +137,10 @@ function prepareStart(administration: Administration): number | undefined {
   if (isRunning(administration)) {
     log.fatal('the Postfix mail system is already running');
     return 1;
+  }
+  if (existsSync(quickStartMark(administration))) {
+    unlinkSync(quickStartMark(administration));
+    return undefined;
   }
   if (!checkFatal(administration)) {
     log.fatal('Postfix integrity check failed!');

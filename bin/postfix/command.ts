@@ -10,21 +10,24 @@ import { type Configuration, loadConfiguration } from '../../lib/config/configur
 import { FatalError } from '../../lib/log/fatal.ts';
 import { openLog } from '../../lib/log/log.ts';
 import { parseOptions } from '../options/options.ts';
-import { abort, flush, reload, start, startForeground, status, stop } from './actions.ts';
+import {
+  abort,
+  drain,
+  flush,
+  quickStop,
+  reload,
+  start,
+  startForeground,
+  status,
+  stop,
+} from './actions.ts';
 import type { Administration } from './administration.ts';
 import { check } from './check.ts';
+import { logrotate } from './logrotate.ts';
 
 const USAGE = 'postfix [-c config_dir] [-Dv] command';
 /** What Postfix offers and this project does not have yet: refused by name. */
-const NOT_BUILT = new Set([
-  'drain',
-  'logrotate',
-  'quick-start',
-  'quick-stop',
-  'set-permissions',
-  'tls',
-  'upgrade-configuration',
-]);
+const NOT_BUILT = new Set(['set-permissions', 'tls', 'upgrade-configuration']);
 
 type Verb = (administration: Administration) => Promise<number> | number;
 
@@ -32,8 +35,11 @@ const VERBS: Readonly<Record<string, Verb>> = {
   start,
   'start-fg': startForeground,
   stop,
+  drain,
+  'quick-stop': quickStop,
   abort,
   reload,
+  logrotate,
   flush,
   status,
   check,
@@ -58,7 +64,9 @@ async function run(argv: readonly string[]): Promise<number> {
   const [verb, ...rest] = options.operands;
   const directory = options.value('c');
   const verbose = options.count('v');
-  if (verb === undefined || rest.length > 0) throw new FatalError(`usage: ${USAGE}`);
+  if (verb === undefined || (rest.length > 0 && verb !== 'logrotate')) {
+    throw new FatalError(`usage: ${USAGE}`);
+  }
   if (directory !== undefined && !directory.startsWith('/')) {
     throw new FatalError(`-c requires absolute pathname: ${directory}`);
   }
@@ -78,6 +86,11 @@ async function run(argv: readonly string[]): Promise<number> {
         ? `command '${verb}' is not built in Posthaste`
         : `unknown command: '${verb}'. Usage: postfix start (or stop, reload, abort, flush, check, status, set-permissions, upgrade-configuration, logrotate)`,
     );
+    log.flush();
+    return 1;
+  }
+  if (rest.length > 0) {
+    log.fatal(`usage postfix ${verb} (no arguments)`);
     log.flush();
     return 1;
   }

@@ -87,6 +87,12 @@ export class LogFile {
     this.#write(this.#unwritten.length === 0 ? lines : Buffer.concat([this.#unwritten, lines]));
   }
 
+  /** Writes what has been collected, and looks at once whether the file was renamed. */
+  reopen(): void {
+    this.flush();
+    this.#follow();
+  }
+
   #write(bytes: Buffer): void {
     let written = 0;
     this.#unwritten = NOTHING;

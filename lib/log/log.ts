@@ -35,6 +35,8 @@ export interface Log {
   debug(event: LogEvent | string): void;
   /** Writes what has been collected. */
   flush(): void;
+  /** Writes what has been collected; what follows goes to a new file if this one was renamed. */
+  reopen(): void;
 }
 
 /** Any configuration: this library needs the text of a few parameters. */
@@ -114,6 +116,7 @@ function logWith(logger: PinoLogger, setup: Setup, counters: Counters): Log {
     panic: waiting(at('panic')),
     debug: verbose ? at('debug') : () => {},
     flush: () => sink?.flush(),
+    reopen: () => sink?.reopen?.(),
   };
 }
 

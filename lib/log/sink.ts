@@ -10,6 +10,8 @@ import { type Severity, SYSLOG_SEVERITIES } from './severity.ts';
 export interface Sink {
   write(severity: Severity, text: string): void;
   flush(): void;
+  /** The log file may have been renamed. */
+  reopen?(): void;
 }
 
 /** Appends to the file; a JSON line has its own time and tag. */
@@ -17,6 +19,7 @@ export function fileSink(file: LogFile, prefix: LinePrefix, withPrefix: boolean)
   return {
     write: (_, text) => file.append(withPrefix ? prefix.at(now()) + text : text),
     flush: () => file.flush(),
+    reopen: () => file.reopen(),
   };
 }
 
