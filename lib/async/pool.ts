@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { exitNow } from '../os/exit.ts';
 
 /** Threads that all run the default export of one `*.worker.ts` file. */
 export interface Pool {
@@ -13,6 +14,11 @@ export interface Pool {
   run<T>(task: unknown, options?: { readonly signal?: AbortSignal }): Promise<T>;
   /** Lets running tasks finish, then ends the threads. */
   close(): Promise<void>;
+  /**
+   * A thread is busy in a library of C, and may be for ever. Nothing can stop it but the end of the
+   * process, which from now on does not wait for threads.
+   */
+  abandon(): void;
 }
 
 /**
@@ -35,6 +41,10 @@ export function createPool(workerName: string, options: { readonly threads: numb
   return {
     run: (task, { signal } = {}) => piscina.run(task, signal ? { signal } : undefined),
     close: () => piscina.close(),
+    abandon: () => {
+      // After everybody else who has something to do at the end, such as the log.
+      process.once('exit', (status) => exitNow(status));
+    },
   };
 }
 

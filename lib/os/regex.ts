@@ -13,6 +13,7 @@ const regfree = declare<void>('void regfree(void *compiled)');
 const REG_EXTENDED = 1;
 const REG_ICASE = 2;
 const REG_NEWLINE = 4;
+const REG_NOMATCH = 1;
 /** More than any libc's regex_t (glibc: 64). */
 const COMPILED_BYTES = 256;
 const ERROR_BYTES = 256;
@@ -26,7 +27,7 @@ export interface RegexFlags {
   readonly multiLine: boolean;
 }
 
-/** A pattern that libc refuses; the message is libc's. */
+/** A pattern that libc refuses, or gives up on; the message is libc's. */
 export class RegexError extends Error {
   override readonly name = 'RegexError';
 }
@@ -48,20 +49,30 @@ export class Regex {
     this.groups = groupsOf(this.#compiled);
   }
 
+  /** @throws {RegexError} when libc runs out of memory for it */
   test(text: string): boolean {
-    return regexec(this.#compiled, text, 0, null, 0) === 0;
+    return this.#execute(text, 0, null);
   }
 
-  /** @returns the match and its first `groups` groups (those that took no part are empty) */
+  /**
+   * @returns the match and its first `groups` groups (those that took no part are empty)
+   * @throws {RegexError}
+   */
   match(text: string, groups: number): string[] | undefined {
     const count = Math.min(groups + 1, GROUPS_MAX);
     const offsets = Buffer.alloc(count * 2 * layout().offsetBytes);
-    if (regexec(this.#compiled, text, count, offsets, 0) !== 0) return undefined;
+    if (!this.#execute(text, count, offsets)) return undefined;
     const bytes = Buffer.from(text);
     return Array.from({ length: count }, (_, group) => {
       const start = offsetAt(offsets, group * 2);
       return start < 0 ? '' : bytes.toString('utf8', start, offsetAt(offsets, group * 2 + 1));
     });
+  }
+
+  #execute(text: string, count: number, offsets: Buffer | null): boolean {
+    const code = regexec(this.#compiled, text, count, offsets, 0);
+    if (code > REG_NOMATCH) throw new RegexError(messageOf(code, this.#compiled));
+    return code === 0;
   }
 
   close(): void {

@@ -71,6 +71,7 @@ function compose(name: string, members: readonly Table[], lookup: (key: string) 
   return {
     name,
     pattern: members.every((member) => member.pattern),
+    mayStall: members.some((member) => member.mayStall),
     lookup,
     changed: () => members.some((member) => member.changed()),
     close: () => {

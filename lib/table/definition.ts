@@ -8,6 +8,8 @@ export interface Table {
   readonly name: string;
   /** The table is asked for whole keys only, never for parts of an address: regexp, cidr ... */
   readonly pattern: boolean;
+  /** Nobody knows how long a lookup takes: the administrator's expressions, the sender's text. */
+  readonly mayStall?: boolean;
   /** @throws {TableError} (or rejects) when the answer cannot be known now; the caller defers */
   lookup(key: string): Answer;
   /** All entries, for `postmap -s`; tables that cannot list them have no such function. */

@@ -1,7 +1,7 @@
 /** regexp and pcre tables: `/pattern/flags result`, in order. Postfix: regexp_table(5). */
 import { havePcre, PCRE_OPTION, Pcre, PcreError, PcreLimitError } from '../os/pcre.ts';
 import { Regex, RegexError } from '../os/regex.ts';
-import { type Table, type TableContext, TableError, TableOpenError } from './definition.ts';
+import { type Table, type TableContext, TableOpenError } from './definition.ts';
 import { fileContents } from './memory-table.ts';
 import {
   expandReplacement,
@@ -107,18 +107,11 @@ function openPatterns(dialect: Dialect, name: string, context: TableContext): Ta
   const find = arrange(rules, (line) =>
     context.log?.warn(`${dialect.type} map ${name}, line ${line}: IF has no matching ENDIF`),
   );
-  const fullName = `${dialect.type}:${name}`;
   return {
-    name: fullName,
+    name: `${dialect.type}:${name}`,
     pattern: true,
-    lookup(key) {
-      try {
-        return find(key);
-      } catch (error) {
-        if (!(error instanceof PcreLimitError)) throw error;
-        throw new TableError(`table ${fullName}: ${error.message}; simplify its patterns`);
-      }
-    },
+    mayStall: true,
+    lookup: find,
     changed: () => source.file?.changed() ?? false,
     close() {
       source.file?.close();
@@ -177,7 +170,8 @@ class RuleParser {
       this.#warn(line, 'do not prepend whitespace to statements between IF and ENDIF');
     }
     this.#depth += 1;
-    return { kind: 'if', line: line.line, matches: (text) => pattern.test(text) !== negated };
+    const matches = this.#guarded(line, (text) => pattern.test(text) !== negated);
+    return { kind: 'if', line: line.line, matches: (text) => matches(text) ?? false };
   }
 
   #endif(line: SourceLine): Rule<string> {
@@ -199,15 +193,33 @@ class RuleParser {
       const answer = expandReplacement(pieces, []);
       return {
         kind: 'result',
-        answer: (text) => (pattern.test(text) !== negated ? answer : undefined),
+        answer: this.#guarded(line, (text) => {
+          return pattern.test(text) !== negated ? answer : undefined;
+        }),
       };
     }
     return {
       kind: 'result',
-      answer(text) {
+      answer: this.#guarded(line, (text) => {
         const found = pattern.match(text, groups);
         return found === undefined ? undefined : expandReplacement(pieces, found);
-      },
+      }),
+    };
+  }
+
+  /** A rule that the library gives up on is as if it were not there; Postfix does the same. */
+  #guarded<Value>(
+    line: SourceLine,
+    ask: (text: string) => Value,
+  ): (text: string) => Value | undefined {
+    return (text) => {
+      try {
+        return ask(text);
+      } catch (error) {
+        if (!(error instanceof PcreLimitError || error instanceof RegexError)) throw error;
+        this.#warn(line, error.message);
+        return undefined;
+      }
     };
   }
 

@@ -34,6 +34,11 @@ export class TableList {
     return this.#ask(key, partial, 0);
   }
 
+  /** Whether an answer may take so long that no event loop should wait for it. */
+  get mayStall(): boolean {
+    return this.tables.some((table) => table.mayStall);
+  }
+
   /** Whether a file behind any of them is no longer the one that was opened. */
   changed(): boolean {
     return this.tables.some((table) => table.changed());

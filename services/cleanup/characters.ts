@@ -34,3 +34,12 @@ export function hasCharacters(text: string, set: ReadonlySet<string>): boolean {
   for (const character of text) if (set.has(character)) return true;
   return false;
 }
+
+/** A line as it is looked at and kept: without the characters that are to go. */
+export function cleanText(
+  text: string,
+  rules: { readonly strip: ReadonlySet<string> | undefined; readonly replaceStray: boolean },
+): string {
+  const kept = rules.strip === undefined ? text : withoutCharacters(text, rules.strip);
+  return rules.replaceStray ? kept.replace(/[\r\n]/g, ' ') : kept;
+}

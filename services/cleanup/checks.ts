@@ -1,6 +1,7 @@
 /**
  * header_checks and body_checks at work: finds the rule for a line, does what it says, logs it.
  */
+import type { MimeEvent } from '../../lib/message/mime.ts';
 import { TableError, type TableList } from '../../lib/table/table.ts';
 import { fromText, toLogText, toText } from './byte-string.ts';
 import { type CheckAction, parseAction } from './check-action.ts';
@@ -38,9 +39,23 @@ export async function checkLine(
   return obey(message, action, line, `${tables.parameter} ${found.table}`);
 }
 
+/** What tables are asked about a header or a line. */
+export function checkedText(event: MimeEvent & { readonly kind: 'header' | 'body' }): string {
+  const text = event.kind === 'header' ? untilNul(event.text) : event.text;
+  return toText(text) ?? text;
+}
+
+/** A NUL ends a header, and hides the rest of it from whoever reads it later. */
+export function untilNul(header: string): string {
+  const nul = header.indexOf('\0');
+  return nul < 0 ? header : header.slice(0, nul);
+}
+
 async function findRule(message: Message, tables: TableList, text: string) {
   try {
-    return await tables.lookup(toText(text) ?? text);
+    const { answers } = message;
+    const key = toText(text) ?? text;
+    return await (answers === undefined ? tables.lookup(key) : answers.lookup(tables, key));
   } catch (error) {
     if (!(error instanceof TableError)) throw error;
     message.warn(`${tables.parameter} map lookup problem -- message not accepted, try again later`);

@@ -1,6 +1,7 @@
 /**
  * The content of a message: headers one by one, body lines as many at once as nobody has to look at.
  */
+import { CheckRoute } from '../../lib/message/checks.ts';
 import {
   MIME_ERROR_TEXT,
   type MimeError,
@@ -10,8 +11,8 @@ import {
 import { RECORD } from '../../lib/queue/record.ts';
 import type { RecordParser } from '../../lib/queue/record-parser.ts';
 import type { TableList } from '../../lib/table/table.ts';
-import { hasCharacters, withoutCharacters } from './characters.ts';
-import { checkLine, logAction, rejectLine } from './checks.ts';
+import { cleanText, hasCharacters } from './characters.ts';
+import { checkLine, logAction, rejectLine, untilNul } from './checks.ts';
 import { HeaderWriter } from './headers.ts';
 import type { Message } from './message.ts';
 import { FLAG, STATUS } from './protocol.ts';
@@ -29,8 +30,7 @@ export class ContentReader {
   /** The last line has no end yet. */
   #continued = false;
   #started = false;
-  /** Bytes of the part's body that body_checks have seen. */
-  #bodyBytes = 0;
+  readonly #route: CheckRoute;
 
   constructor(message: Message) {
     const { parameters, mime } = message.settings;
@@ -38,6 +38,7 @@ export class ContentReader {
     this.#lineLimit = parameters.line_length_limit;
     this.#replacesStray = parameters.cleanup_replace_stray_cr_lf;
     this.#headers = new HeaderWriter(message);
+    this.#route = new CheckRoute(message.settings.checks, parameters.body_checks_size_limit);
     this.#mime = new MimeParser(mime);
   }
 
@@ -141,9 +142,10 @@ export class ContentReader {
       rejectLine(message, 'content', data, '5.7.1 disallowed character');
       return undefined;
     }
-    const kept =
-      filters && stripCharacters !== undefined ? withoutCharacters(data, stripCharacters) : data;
-    return this.#replacesStray ? kept.replace(/[\r\n]/g, ' ') : kept;
+    return cleanText(data, {
+      strip: filters ? stripCharacters : undefined,
+      replaceStray: this.#replacesStray,
+    });
   }
 
   #handle(events: readonly MimeEvent[], from = 0): Promise<void> | undefined {
@@ -163,34 +165,32 @@ export class ContentReader {
 
   #event(event: MimeEvent): Promise<void> | undefined {
     const message = this.#message;
+    const route = this.#route.tablesFor(event);
+    const tables = message.has(FLAG.FILTER) ? route : undefined;
     switch (event.kind) {
       case 'header':
-        this.#bodyBytes = 0;
-        return this.#headers.header(event.of, untilNul(event.text));
+        return this.#headers.header(event.of, untilNul(event.text), tables);
       case 'headers-end':
         if (this.#headers.hops === 0) message.reject('no Received: header');
         else this.#headers.addMissing();
         return undefined;
       case 'body':
-        return this.#body(event.text, event.continued);
+        return this.#body(event.text, event.continued, tables);
       case 'error':
         this.#mimeError(event.error, event.text);
         return undefined;
     }
   }
 
-  #body(given: string, continued: boolean): Promise<void> | undefined {
-    const message = this.#message;
+  #body(
+    given: string,
+    continued: boolean,
+    tables: TableList | undefined,
+  ): Promise<void> | undefined {
     const type = continued ? RECORD.longText : RECORD.text;
-    const tables = message.settings.checks.body;
-    const seen = this.#bodyBytes;
-    this.#bodyBytes += given.length + 1;
-    const limit = message.settings.parameters.body_checks_size_limit;
-    if (tables === undefined || !message.has(FLAG.FILTER) || seen >= limit) {
-      message.put(type, given);
-      return undefined;
-    }
-    return this.#checkBody(tables, type, given);
+    if (tables !== undefined) return this.#checkBody(tables, type, given);
+    this.#message.put(type, given);
+    return undefined;
   }
 
   async #checkBody(tables: TableList, type: string, given: string): Promise<void> {
@@ -208,10 +208,4 @@ export class ContentReader {
     message.fail(STATUS.CONT, `5.6.0 ${what}`);
     logAction(message, 'reject', `mime-error ${what}:`, text, '');
   }
-}
-
-/** A NUL ends a header, and hides the rest of it from whoever reads it later. */
-function untilNul(header: string): string {
-  const nul = header.indexOf('\0');
-  return nul < 0 ? header : header.slice(0, nul);
 }

@@ -36,11 +36,13 @@ export class HeaderWriter {
     return this.#hops;
   }
 
-  /** Takes one header of the message or of a part of it. A promise is to be waited for. */
-  header(of: HeaderClass, given: string): Promise<void> | undefined {
-    const name = lowerName(given);
-    const tables = this.#tablesFor(knownHeader(name)?.mime ? 'part' : of);
-    return tables === undefined ? this.#take(of, name, given) : this.#check(of, tables, given);
+  /**
+   * Takes one header of the message or of a part of it; `tables` are to be asked about it first. A
+   * promise is to be waited for.
+   */
+  header(of: HeaderClass, given: string, tables: TableList | undefined): Promise<void> | undefined {
+    if (tables !== undefined) return this.#check(of, tables, given);
+    return this.#take(of, lowerName(given), given);
   }
 
   #take(of: HeaderClass, name: string, text: string): Promise<void> | undefined {
@@ -104,14 +106,6 @@ export class HeaderWriter {
     const address = quote(message.sender || 'MAILER-DAEMON');
     if (!message.fullName) return address;
     return `${phrase(message.fullName)}<${address}>`;
-  }
-
-  #tablesFor(of: HeaderClass): TableList | undefined {
-    const message = this.#message;
-    if (!message.has(FLAG.FILTER)) return undefined;
-    const { checks } = message.settings;
-    if (of === 'primary') return checks.header;
-    return of === 'part' ? checks.part : checks.nested;
   }
 
   async #check(of: HeaderClass, tables: TableList, given: string): Promise<void> {

@@ -9,10 +9,12 @@ import { now } from '../../lib/clock/clock.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
 import type { LogEvent } from '../../lib/log/event.ts';
 import type { Log } from '../../lib/log/log.ts';
+import type { CheckAnswers } from '../../lib/message/check-answers.ts';
 import { errorText, isErrno } from '../../lib/os/error.ts';
 import type { NewQueueFile } from '../../lib/queue/new-file.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import type { SizeRecord } from '../../lib/queue/size-record.ts';
+import type { LookupThreads } from '../../lib/table/lookup-threads.ts';
 import { toLogText } from './byte-string.ts';
 import { DuplicateFilter } from './duplicate-filter.ts';
 import { QueueOutput } from './output.ts';
@@ -30,6 +32,8 @@ export interface Surroundings {
   readonly bounce: BounceClient;
   readonly verify: VerifyClient;
   readonly log: Log;
+  /** For checks that may take long; none when no table is such. */
+  readonly checkThreads: LookupThreads | undefined;
 }
 
 export class Message {
@@ -75,6 +79,9 @@ export class Message {
   readonly written: Recipient[] = [];
   /** No filter has been asked about it by smtpd: ours would apply. */
   milters = true;
+
+  /** Answers to checks, fetched ahead, when they come from threads. */
+  answers: CheckAnswers | undefined;
 
   /** What header_checks asked for. */
   filter = '';

@@ -12,6 +12,7 @@ import { RewriteClient } from '../../lib/clients/rewrite.ts';
 import { TriggerClient } from '../../lib/clients/trigger.ts';
 import { VerifyClient } from '../../lib/clients/verify.ts';
 import { IpcConnection } from '../../lib/ipc/connection.ts';
+import { openCheckThreads } from '../../lib/message/check-answers.ts';
 import { zoneAbbreviation } from '../../lib/message/time-zone.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
@@ -35,9 +36,14 @@ export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
   // Messages that wait for the disk at the same time share one write of its journal.
   ioThreads: 16,
 
-  open(context) {
-    const { parameters, configuration, log, flow, stopping } = context;
+  async open(context) {
+    const { parameters, configuration, log, flow, stopping, slots } = context;
     const settings = openSettings(parameters, configuration, log);
+    const checkThreads = await openCheckThreads(settings.checks, {
+      slots,
+      configuration,
+      lost: () => context.retire(),
+    });
     const clients = clientOptions(configuration, log);
     // Read while we can: a chroot may have no zone file.
     zoneAbbreviation(0);
@@ -61,6 +67,7 @@ export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
       }),
       qmgr: new TriggerClient(`public/${parameters.queue_service_name}`),
       log,
+      checkThreads,
       flow,
       stopping: watch.closing,
     };

@@ -17,6 +17,7 @@ import { RECORD, RecordError } from '../../lib/queue/record.ts';
 import { RecordParser } from '../../lib/queue/record-parser.ts';
 import { ContentReader } from './content.ts';
 import { EnvelopeReader } from './envelope.ts';
+import { LookAhead } from './look-ahead.ts';
 import { Message, type Surroundings } from './message.ts';
 import { CANNOT_BOUNCE, FLAG, STATUS } from './protocol.ts';
 import { returnToSender } from './return-to-sender.ts';
@@ -106,6 +107,7 @@ class MessageReader {
   readonly #envelope: EnvelopeReader;
   readonly #content: ContentReader;
   readonly #parser = new RecordParser(RECORD_BYTES_MAX);
+  readonly #lookAhead: LookAhead | undefined;
   #stage: 'envelope' | 'content' | 'extracted' = 'envelope';
   #ended = false;
 
@@ -113,6 +115,10 @@ class MessageReader {
     this.#message = message;
     this.#envelope = new EnvelopeReader(message);
     this.#content = new ContentReader(message);
+    const { checkThreads } = message.surroundings;
+    if (checkThreads !== undefined && message.has(FLAG.FILTER)) {
+      this.#lookAhead = new LookAhead(message, checkThreads, RECORD_BYTES_MAX);
+    }
   }
 
   /** @returns false when the client went away, or did what no client of ours does */
@@ -123,6 +129,7 @@ class MessageReader {
       if (chunk === undefined) return false;
       this.#parser.push(chunk);
       try {
+        if (this.#lookAhead !== undefined && message.writes) await this.#lookAhead.push(chunk);
         if (!(await this.#take())) return false;
       } catch (error) {
         if (!(error instanceof RecordError)) throw error;

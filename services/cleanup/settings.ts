@@ -7,6 +7,7 @@ import type { Configuration } from '../../lib/config/configuration.ts';
 import { splitList } from '../../lib/config/list.ts';
 import { type MatchList, openMatchList } from '../../lib/config/match-list.ts';
 import type { Log } from '../../lib/log/log.ts';
+import type { CheckTables } from '../../lib/message/checks.ts';
 import type { MimeOptions } from '../../lib/message/mime.ts';
 import { type Hashing, hashingOf } from '../../lib/queue/queue-path.ts';
 import type { ParametersOf } from '../../lib/server/service.ts';
@@ -79,13 +80,6 @@ export type AddressPlace =
 export interface PlacedTables {
   readonly tables: TableList;
   readonly places: ReadonlySet<string>;
-}
-
-export interface CheckTables {
-  readonly header: TableList | undefined;
-  readonly part: TableList | undefined;
-  readonly nested: TableList | undefined;
-  readonly body: TableList | undefined;
 }
 
 export interface Settings {

@@ -94,7 +94,7 @@ const OVERRIDING = /overriding earlier entry/;
 
 /** What Postfix does not have, or what differs with the installation and the process. */
 const OWN =
-  /^(?:dns_nameservers|maillog_format|service_processes|process_id|command_directory|daemon_directory) =.*\n/gm;
+  /^(?:dns_nameservers|maillog_format|pattern_time_limit|service_processes|process_id|command_directory|daemon_directory) =.*\n/gm;
 
 for (const line of [
   '-d',

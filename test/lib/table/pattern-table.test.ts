@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TableError } from '../../../lib/table/table.ts';
 import { openFrom } from './support.ts';
 
 const RULES = `
@@ -58,9 +57,14 @@ test('regexp matches leftmost and longest, pcre the first alternative', (t) => {
   assert.equal(openFrom(t, 'pcre', rule).table.lookup('abcd'), 'a');
 });
 
-test('pcre gives up on a pattern that explodes: temporary trouble, not a hung daemon', (t) => {
-  const { table } = openFrom(t, 'pcre', '/^(a+)+$/ x\n');
-  assert.throws(() => table.lookup(`${'a'.repeat(40)}!`), TableError);
+test('a pattern that pcre gives up on is reported, and the next rule has its turn', (t) => {
+  const rules = '!/^(a+)+$/ x\nif !/^(a+)+$/\n/a/ y\nendif\n/^(a+)+$/ z$1\n/^a/ next\n';
+  const { table, path, notes } = openFrom(t, 'pcre', rules);
+  assert.equal(table.lookup(`${'a'.repeat(40)}!`), 'next');
+  assert.deepEqual(
+    notes.lines,
+    [1, 2, 5].map((line) => `pcre map ${path}, line ${line}: match limit exceeded`),
+  );
 });
 
 const PROBLEMS: readonly [string, string[]][] = [
