@@ -96,9 +96,17 @@ export function runDeliveryAgent<P extends ParameterName, S>(agent: DeliveryAgen
       };
     },
     start: (context, { own }) => agent.start?.(context, own),
+    ...renewal(agent),
     stop: (context, { own }) => agent.stop?.(context, own),
     serve: (socket, context, common) => serve(agent, socket, context, common),
   });
+}
+
+/** Only an agent that can open its tables anew says so. */
+function renewal<P extends ParameterName, S>({
+  renew,
+}: DeliveryAgent<P, S>): Pick<Service<P, Common<S>>, 'renew'> {
+  return renew === undefined ? {} : { renew: (context, { own }) => renew(context, own) };
 }
 
 /** One connection of qmgr: announce; then requests, for as long as it keeps the connection. */
@@ -126,6 +134,8 @@ async function serve<P extends ParameterName, S>(
       // From here on the time is the agent's; qmgr can't know when it got to us.
       const request = await receiveRequest(connection, nowMicroseconds);
       if (request === undefined) return;
+      if (agent.renew === undefined) context.tables.look();
+      else context.tables.lookNow();
       const message = openMessage(request, common.hashing, context.log);
       // Without a reply qmgr knows that we did nothing.
       if (message === undefined) return;

@@ -65,10 +65,11 @@ class ConnectionServer<P extends ParameterName, S> implements Skeleton<P, S> {
   }
 
   #accept(socket: Socket): void {
-    const { slots, lifetime } = this.#daemon as Daemon<P, S>;
+    const { slots, lifetime, context } = this.#daemon as Daemon<P, S>;
     // Errors show as the end of the input; without a listener they would end the process.
     socket.on('error', () => {});
     lifetime.begin();
+    if (!context.standalone) context.tables.look();
     if (slots.free === 0) {
       this.#surplus.push(socket);
       return;

@@ -14,6 +14,7 @@ import { type DaemonOptions, parseDaemonOptions } from './options.ts';
 import type { ParametersOf, Service, ServiceContext } from './service.ts';
 import { Slots } from './slots.ts';
 import { MasterChannel, noChannel } from './status-channel.ts';
+import { TableWatch } from './table-watch.ts';
 import { startWatchdog } from './watchdog.ts';
 
 /** A daemon that has started: what the skeletons build on. */
@@ -93,6 +94,7 @@ async function start<P extends ParameterName, S>(
     parameters: configuration.select(service.parameters) as ParametersOf<P>,
     configuration,
     log,
+    tables: new TableWatch(configuration, log, (name) => renewOrLeave(name)),
     serviceName,
     transportType: options.transportType,
     args: options.args,
@@ -104,7 +106,7 @@ async function start<P extends ParameterName, S>(
   };
   const generation = standalone ? 0 : generationFromEnvironment();
   const state = (await service.open?.(context)) as S;
-  dropPrivileges(options, configuration);
+  const dropped = dropPrivileges(options, configuration);
   await service.start?.(context, state);
 
   const lifetime = new Lifetime(
@@ -118,6 +120,16 @@ async function start<P extends ParameterName, S>(
       leave(service, context, state).catch((error) => die(log, error));
     },
   );
+  const renewOrLeave = (table: string) => {
+    const { tables } = context;
+    if (service.renew !== undefined && !dropped) {
+      log.info(`table ${table} has changed -- opened anew`);
+      tables.renew(() => service.renew?.(context, state));
+      return;
+    }
+    log.info(`table ${table} has changed -- restarting`);
+    lifetime.leave('tables');
+  };
   const channel = standalone
     ? noChannel
     : new MasterChannel(generation, () => lifetime.leave('master'));
@@ -128,6 +140,7 @@ async function start<P extends ParameterName, S>(
   startWatchdog(service.watchdogSeconds ?? configuration.get('daemon_timeout'));
   await skeleton.run({ context, state, options, slots, lifetime });
   lifetime.start();
+  if (!standalone) context.tables.start();
 }
 
 async function leave<P extends ParameterName, S>(
@@ -163,9 +176,13 @@ function check(
   }
 }
 
-/** Root becomes `mail_owner` where master.cf says so. As a plain user everything stays as it is. */
-function dropPrivileges(options: DaemonOptions, configuration: Configuration): void {
-  if (process.geteuid?.() !== 0 || options.standalone) return;
+/**
+ * Root becomes `mail_owner` where master.cf says so. As a plain user everything stays as it is.
+ *
+ * @returns whether we have less now than we had
+ */
+function dropPrivileges(options: DaemonOptions, configuration: Configuration): boolean {
+  if (process.geteuid?.() !== 0 || options.standalone) return false;
   const owner = configuration.get('mail_owner');
   // Before the root directory changes: the user database stays outside.
   const user = options.unprivileged ? lookupUser(owner) : undefined;
@@ -179,6 +196,7 @@ function dropPrivileges(options: DaemonOptions, configuration: Configuration): v
     chroot(configuration.get('queue_directory'));
   }
   if (user !== undefined) becomeForever(user);
+  return user !== undefined || options.chroot;
 }
 
 function limitsOf<P extends ParameterName>(

@@ -9,8 +9,8 @@ export interface LifetimeLimits {
   readonly usedIdleMs: number;
 }
 
-/** Why a process leaves: nobody comes, it was used often enough, or master is gone. */
-export type LeaveReason = 'idle' | 'used' | 'master';
+/** Why a process leaves: nobody comes, it was used often enough, a table is new, master is gone. */
+export type LeaveReason = 'idle' | 'used' | 'tables' | 'master';
 
 /**
  * When a process leaves: idle for too long, used often enough, or told to. It always finishes the

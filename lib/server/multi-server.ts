@@ -35,7 +35,7 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
   #listeners: InheritedListeners | undefined;
   #timeoutMs = 0;
   #provenUseful = false;
-  #masterGone = false;
+  #leavesAtOnce = false;
 
   constructor(service: MultiService<P, S>) {
     this.#service = service;
@@ -60,11 +60,14 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
     this.#listeners.listen();
   }
 
-  /** When master is gone, those who ask nothing just now have to go to another process. */
+  /**
+   * When master is gone, or what we know is out of date, those who ask nothing just now have to go
+   * to another process.
+   */
   pause(why: LeaveReason): void {
     this.#listeners?.end();
-    if (why !== 'master') return;
-    this.#masterGone = true;
+    if (why !== 'master' && why !== 'tables') return;
+    this.#leavesAtOnce = true;
     for (const connection of this.#connections) {
       if (!this.#busy.has(connection)) connection.close();
     }
@@ -106,7 +109,7 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
   #becomeIdle(connection: IpcConnection): void {
     const { slots } = this.#daemon as Daemon<P, S>;
     if (!this.#busy.delete(connection)) return;
-    if (this.#masterGone) connection.close();
+    if (this.#leavesAtOnce) connection.close();
     if (this.#provenUseful) return;
     this.#provenUseful = true;
     slots.proveUseful();

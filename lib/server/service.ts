@@ -2,6 +2,7 @@ import type { Configuration } from '../config/configuration.ts';
 import type { ParameterName, ValueOf } from '../config/parameters.ts';
 import type { Log } from '../log/log.ts';
 import type { FlowControl } from './flow-control.ts';
+import type { TableWatch } from './table-watch.ts';
 
 /** The typed values of the parameters that a service named. */
 export type ParametersOf<P extends ParameterName> = { readonly [K in P]: ValueOf<K> };
@@ -12,6 +13,8 @@ export interface ServiceContext<P extends ParameterName = never> {
   readonly parameters: ParametersOf<P>;
   readonly configuration: Configuration;
   readonly log: Log;
+  /** To open tables in: the skeleton watches those that are. */
+  readonly tables: TableWatch;
   /** The first field of the line in master.cf. */
   readonly serviceName: string;
   /** The type in master.cf: `inet`, `unix`, `fifo`, `pass`, `unix-dgram`; '' when stand-alone. */
@@ -54,6 +57,11 @@ export interface Service<P extends ParameterName, S> {
   open?(context: ServiceContext<P>): S | Promise<S>;
   /** After privileges were dropped, before the first client. */
   start?(context: ServiceContext<P>, state: S): void | Promise<void>;
+  /**
+   * A table has changed, and we have all the rights that we had when we opened it: opens all of them
+   * anew. Without this the process leaves.
+   */
+  renew?(context: ServiceContext<P>, state: S): void;
   /** Just before the process leaves of its own accord. */
   stop?(context: ServiceContext<P>, state: S): void | Promise<void>;
 }

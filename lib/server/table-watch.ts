@@ -1,41 +1,65 @@
 /**
- * Notices that a table has changed. The process then finishes the clients it has, and takes no more:
- * the next one gets a process that has opened the new table, with the rights that we had before we
- * dropped them.
+ * Notices that a table has changed. A process that has kept the rights it began with may open its
+ * tables anew. Any other finishes the clients it has, and takes no more: the next one gets a process
+ * that has opened the new table.
  */
 import { every, monotonic } from '../clock/clock.ts';
+import type { Configuration } from '../config/configuration.ts';
 import type { Log } from '../log/log.ts';
-import type { Table } from '../table/table.ts';
+import type { Table, TableContext } from '../table/definition.ts';
 
 /** Looking at files costs; nobody edits tables faster. */
 const LOOK_MS = 1000;
 
-export class TableWatch {
-  readonly #tables: readonly Table[];
-  readonly #retire: () => void;
-  readonly #log: Log;
+/** The surroundings to open tables in: those that are opened so are watched. */
+export class TableWatch implements TableContext {
+  readonly configuration: Configuration;
+  readonly log: Log;
+  /** Called by openTable. */
+  readonly opened = (table: Table): void => {
+    this.#tables.push(table);
+  };
+  #tables: Table[] = [];
+  readonly #changed: (name: string) => void;
   #lookedAt = monotonic();
-  #hasChanged = false;
+  #isOutdated = false;
 
-  constructor(tables: readonly Table[], context: { retire(): void; readonly log: Log }) {
-    this.#tables = tables;
-    this.#retire = () => context.retire();
-    this.#log = context.log;
+  /** @param changed what to do about a table that has changed: `renew`, or to leave */
+  constructor(configuration: Configuration, log: Log, changed: (name: string) => void) {
+    this.configuration = configuration;
+    this.log = log;
+    this.#changed = changed;
+  }
+
+  /** Whether a table has changed, and the process is leaving for it. */
+  get isOutdated(): boolean {
+    return this.#isOutdated;
   }
 
   /** Looks now and then, also when nobody comes. */
   start(): void {
-    if (this.#tables.length > 0) every(LOOK_MS, () => this.look()).unref();
+    if (this.#tables.length > 0) every(LOOK_MS, () => this.lookNow()).unref();
   }
 
-  /** Call it for each client: it looks, unless it just has. */
+  /** For each client: looks, unless it just has. */
   look(): void {
-    if (this.#hasChanged || monotonic() - this.#lookedAt < LOOK_MS) return;
+    if (monotonic() - this.#lookedAt >= LOOK_MS) this.lookNow();
+  }
+
+  /** For those who must not answer from an old table. */
+  lookNow(): void {
+    if (this.#isOutdated) return;
     this.#lookedAt = monotonic();
     const changed = this.#tables.find((table) => table.changed());
     if (changed === undefined) return;
-    this.#hasChanged = true;
-    this.#log.info(`table ${changed.name} has changed -- restarting`);
-    this.#retire();
+    this.#isOutdated = true;
+    this.#changed(changed.name);
+  }
+
+  /** Forgets the tables, which `open` then opens anew. Whoever has opened the old ones closes them. */
+  renew(open: () => void): void {
+    this.#tables = [];
+    open();
+    this.#isOutdated = false;
   }
 }

@@ -96,6 +96,7 @@ class TriggerServer<P extends ParameterName, S> implements Skeleton<P, S> {
     this.#callers.add(client);
     if (this.#callers.size >= CALLERS_MAX) this.#listeners?.pause();
     lifetime.begin();
+    this.#context.tables.look();
     socket.on('error', () => {});
     socket.on('data', onBytes);
     socket.once('end', () => this.#hearEnd(client));

@@ -29,6 +29,8 @@ export interface TableLog {
 export interface TableContext {
   readonly configuration?: { text(name: string): string };
   readonly log?: TableLog;
+  /** Told of each table that a daemon opens, so that somebody can watch it. */
+  readonly opened?: (table: Table) => void;
   /** False: keys are not folded to lower case (`postmap -f`). */
   readonly fold?: boolean;
   /** False: `$1` in a pattern's result is refused, where a sender could abuse it. */

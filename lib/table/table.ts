@@ -76,7 +76,9 @@ export function openTableOrThrow(text: string, context: TableContext): Table {
  */
 export function openTable(text: string, context: TableContext): Table {
   try {
-    return openTableOrThrow(text, context);
+    const table = openTableOrThrow(text, context);
+    context.opened?.(table);
+    return table;
   } catch (error) {
     if (!(error instanceof TableOpenError)) throw error;
     context.log?.error(error.message);

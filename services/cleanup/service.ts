@@ -19,17 +19,11 @@ import type { ServiceContext } from '../../lib/server/service.ts';
 import { Rewriting } from './rewriting.ts';
 import { type SessionOptions, serveClient } from './session.ts';
 import { CLEANUP_PARAMETERS, openSettings } from './settings.ts';
-import { TableWatch } from './table-watch.ts';
 
 type CleanupParameter = (typeof CLEANUP_PARAMETERS)[number];
 type Context = ServiceContext<CleanupParameter>;
 
-interface CleanupState {
-  readonly options: SessionOptions;
-  readonly watch: TableWatch;
-}
-
-export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
+export const cleanup: ConnectionService<CleanupParameter, SessionOptions> = {
   name: 'cleanup',
   parameters: CLEANUP_PARAMETERS,
   requires: 'unlimited',
@@ -37,8 +31,8 @@ export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
   ioThreads: 16,
 
   async open(context) {
-    const { parameters, configuration, log, flow, stopping, slots } = context;
-    const settings = openSettings(parameters, configuration, log);
+    const { parameters, configuration, log, flow, stopping, slots, tables } = context;
+    const settings = openSettings(parameters, tables);
     const checkThreads = await openCheckThreads(settings.checks, {
       slots,
       configuration,
@@ -56,8 +50,7 @@ export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
       defer: parameters.defer_service_name,
       trace: parameters.trace_service_name,
     };
-    const watch = new TableWatch(() => settings.changedTable(), stopping, log);
-    const options = {
+    return {
       settings,
       rewriting: new Rewriting(settings, rewrite),
       bounce: new BounceClient({ names, ...clients }),
@@ -69,15 +62,11 @@ export const cleanup: ConnectionService<CleanupParameter, CleanupState> = {
       log,
       checkThreads,
       flow,
-      stopping: watch.closing,
+      stopping,
     };
-    return { options, watch };
   },
 
-  start: (_context, { watch }) => watch.start(),
-
-  serve: (socket, context, { options, watch }) =>
-    watch.during(() => serve(socket, context, options)),
+  serve,
 };
 
 async function serve(socket: Socket, context: Context, options: SessionOptions): Promise<void> {

@@ -3,14 +3,13 @@
  */
 
 import { quote } from '../../lib/address/address.ts';
-import type { Configuration } from '../../lib/config/configuration.ts';
 import { splitList } from '../../lib/config/list.ts';
 import { type MatchList, openMatchList } from '../../lib/config/match-list.ts';
-import type { Log } from '../../lib/log/log.ts';
 import type { CheckTables } from '../../lib/message/checks.ts';
 import type { MimeOptions } from '../../lib/message/mime.ts';
 import { type Hashing, hashingOf } from '../../lib/queue/queue-path.ts';
 import type { ParametersOf } from '../../lib/server/service.ts';
+import type { TableWatch } from '../../lib/server/table-watch.ts';
 import type { AddressKeyRules } from '../../lib/table/address-search.ts';
 import { openTable, openTables, type TableList } from '../../lib/table/table.ts';
 import { unescapeCharacters } from './characters.ts';
@@ -105,31 +104,23 @@ export interface Settings {
   readonly rejectCharacters: ReadonlySet<string> | undefined;
   /** Whether a domain is one that mail is delivered to here, as resolved locally. */
   isOwnDomain(domain: string): Promise<boolean>;
-  /** Whether a table behind any of this is no longer the one that was opened. */
-  changedTable(): string | undefined;
 }
 
 const words = (text: string): Set<string> =>
   new Set(splitList(text).map((word) => word.toLowerCase()));
 
-export function openSettings(
-  parameters: CleanupParameters,
-  configuration: Configuration,
-  log: Log,
-): Settings {
-  const opened: TableList[] = [];
+export function openSettings(parameters: CleanupParameters, tables: TableWatch): Settings {
+  const { configuration } = tables;
   const tablesOf = (parameter: string): TableList | undefined => {
     const text = configuration.text(parameter);
     if (splitList(text).length === 0) return undefined;
-    const tables = openTables(text, { configuration, log, parameter });
-    opened.push(tables);
-    return tables;
+    return openTables(text, { ...tables, parameter });
   };
   const placed = (parameter: string, classes: string): PlacedTables | undefined => {
-    const tables = tablesOf(parameter);
-    return tables && { tables, places: words(configuration.text(classes)) };
+    const list = tablesOf(parameter);
+    return list && { tables: list, places: words(configuration.text(classes)) };
   };
-  const own = ownDomains(configuration, log);
+  const own = ownDomains(tables);
   const checks: CheckTables = {
     header: tablesOf('header_checks'),
     part: tablesOf('mime_header_checks'),
@@ -162,8 +153,6 @@ export function openSettings(
     stripCharacters: unescapeCharacters(parameters.message_strip_characters),
     rejectCharacters: unescapeCharacters(parameters.message_reject_characters),
     isOwnDomain: own,
-    changedTable: () =>
-      opened.flatMap((list) => list.tables).find((table) => table.changed())?.name,
   };
 }
 
@@ -190,10 +179,11 @@ function mimeOptions(parameters: CleanupParameters, checks: CheckTables): MimeOp
 }
 
 /** $myorigin, what mydestination matches, and our own addresses as literals. */
-function ownDomains(configuration: Configuration, log: Log): (domain: string) => Promise<boolean> {
+function ownDomains(tables: TableWatch): (domain: string) => Promise<boolean> {
+  const { configuration } = tables;
   const origin = configuration.text('myorigin').toLowerCase();
   const destinations: MatchList = openMatchList(configuration, 'mydestination', (name) =>
-    openTable(name, { configuration, log }),
+    openTable(name, tables),
   );
   const literals = new Set([
     ...configuration.addresses().map(({ address }) => address.toLowerCase()),

@@ -46,8 +46,8 @@ export const flush: ConnectionService<
   ],
   requires: 'unlimited',
 
-  open({ configuration, parameters, log }) {
-    const open = (name: string) => openTable(name, { configuration, log });
+  open({ configuration, parameters, log, tables }) {
+    const open = (name: string) => openTable(name, tables);
     const settings: FlushSettings = {
       domains: openMatchList(configuration, 'fast_flush_domains', open),
       hashing: hashingOf(parameters),

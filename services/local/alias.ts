@@ -66,7 +66,8 @@ export async function findAlias(
 
 /** @returns `undefined` when the address is no alias */
 export async function deliverAlias(run: Run, branch: Branch): Promise<Progress | undefined> {
-  const { aliases, settings } = run.local;
+  const { settings } = run.local;
+  const { aliases } = run.tables;
   try {
     const decision = await decideAlias(aliases, branch, settings.propagate.has('alias'));
     if (decision.kind === 'none') return undefined;
@@ -142,7 +143,7 @@ export async function ownerOf(run: Run, name: string): Promise<string | undefine
   const { parameters } = run.settings;
   if (!parameters.owner_request_special) return undefined;
   const ownerName = `owner-${name}`;
-  const found = await findAlias(run.local.aliases, ownerName, true);
+  const found = await findAlias(run.tables.aliases, ownerName, true);
   if (found === undefined) return undefined;
   const address = parameters.expand_owner_alias ? found.value : quote(ownerName);
   return unquote(await run.local.rewrite.rewrite('local', address));

@@ -45,7 +45,8 @@ export async function planMailbox(
   branch: Branch,
   user: User | undefined,
 ): Promise<MailboxPlan> {
-  const { mailboxTransports, mailboxCommands, settings } = run.local;
+  const { settings } = run.local;
+  const { mailboxTransports, mailboxCommands } = run.tables;
   const transport = await transportFor(
     mailboxTransports,
     branch.user,

@@ -10,21 +10,17 @@ import type { Recipient } from '../../lib/delivery/recipient.ts';
 import { DELIVERY_FLAG, type DeliveryRequest } from '../../lib/delivery/request.ts';
 import type { Status } from '../../lib/dsn/status.ts';
 import type { Identity, User } from '../../lib/os/identity.ts';
-import type { TableList } from '../../lib/table/table.ts';
-import type { AliasTable } from './alias-table.ts';
 import type { Branch } from './branch.ts';
 import type { DuplicateFilter } from './duplicate-filter.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { Parameter, Settings } from './settings.ts';
 import type { Step, StepResult } from './steps.ts';
+import type { LocalTables, OpenedTables } from './tables.ts';
 
 /** What all deliveries of one process share. */
 export interface Local {
   readonly settings: Settings;
-  readonly aliases: readonly AliasTable[];
-  readonly mailboxTransports: TableList;
-  readonly mailboxCommands: TableList;
-  readonly fallbackTransports: TableList;
+  readonly tables: LocalTables;
   readonly cleanup: CleanupClient;
   readonly rewrite: RewriteClient;
   readonly bounce: BounceClient;
@@ -47,6 +43,7 @@ export class Run {
   readonly forwardings: Map<string, Forwarding> = new Map();
   /** The addresses in the message's Delivered-To headers. */
   readonly loops: ReadonlySet<string>;
+  readonly tables: OpenedTables;
   /** Goes on with an address that a list names. */
   readonly deliver: (run: Run, branch: Branch) => Promise<Progress>;
   /** What has been recorded, or left to another agent. None at the end: the mail went nowhere. */
@@ -60,6 +57,7 @@ export class Run {
     delivery: LocalDelivery;
     duplicates: DuplicateFilter;
     loops: ReadonlySet<string>;
+    tables: OpenedTables;
     deliver: (run: Run, branch: Branch) => Promise<Progress>;
   }) {
     this.local = parts.local;
@@ -67,6 +65,7 @@ export class Run {
     this.delivery = parts.delivery;
     this.duplicates = parts.duplicates;
     this.loops = parts.loops;
+    this.tables = parts.tables;
     this.deliver = parts.deliver;
   }
 

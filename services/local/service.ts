@@ -7,8 +7,6 @@ import { FileWork } from '../../lib/delivery/file-work.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
 import type { DeliveryRequest } from '../../lib/delivery/request.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
-import { openTables } from '../../lib/table/table.ts';
-import { openAliasTables } from './alias-table.ts';
 import { firstBranch } from './branch.ts';
 import { readDeliveredTo } from './delivered-to.ts';
 import { DuplicateFilter } from './duplicate-filter.ts';
@@ -16,6 +14,7 @@ import { cancelForwardings, finishForwardings } from './forwarding.ts';
 import { deliverBranch } from './recipient.ts';
 import { type Local, type LocalDelivery, Run } from './run.ts';
 import { PARAMETERS, type Parameter, readSettings } from './settings.ts';
+import { LocalTables, type OpenedTables } from './tables.ts';
 
 /**
  * local(8): delivers mail to the users of this machine, as they and the administrator want it.
@@ -33,12 +32,15 @@ export const local: DeliveryAgent<Parameter, Local> = {
   parameters: PARAMETERS,
   privileged: true,
   open,
+  renew: (_, state) => state.tables.renew(),
   stop: (_, state) => state.work.close(),
   async deliver(request, delivery) {
     const loops = readDeliveredTo(delivery.message, request.contentOffset);
-    for (const recipient of request.recipients) {
-      await deliverRecipient(request, delivery, recipient, loops);
-    }
+    await delivery.state.tables.using(async (tables) => {
+      for (const recipient of request.recipients) {
+        await deliverRecipient(request, delivery, recipient, { loops, tables });
+      }
+    });
     return [];
   },
 };
@@ -50,16 +52,9 @@ function open(context: ServiceContext<Parameter>): Local {
   const { parameters, configuration, log, slots } = context;
   const options = clientOptions(configuration, log);
   const { cleanup_service_name: cleanup, rewrite_service_name: rewrite } = parameters;
-  const tables = { configuration, log };
-  const open = (
-    parameter: 'mailbox_transport_maps' | 'mailbox_command_maps' | 'fallback_transport_maps',
-  ) => openTables(parameters[parameter], { ...tables, parameter, substitution: false });
   return {
     settings: readSettings(parameters),
-    aliases: openAliasTables(parameters.alias_maps, tables),
-    mailboxTransports: open('mailbox_transport_maps'),
-    mailboxCommands: open('mailbox_command_maps'),
-    fallbackTransports: open('fallback_transport_maps'),
+    tables: new LocalTables(parameters, context.tables),
     cleanup: new CleanupClient({ ...options, socketPath: `public/${cleanup}` }),
     rewrite: new RewriteClient({ ...options, socketPath: `private/${rewrite}` }),
     bounce: new BounceClient(options),
@@ -78,7 +73,7 @@ async function deliverRecipient(
   request: DeliveryRequest,
   delivery: LocalDelivery,
   recipient: Recipient,
-  loops: ReadonlySet<string>,
+  { loops, tables }: { loops: ReadonlySet<string>; tables: OpenedTables },
 ): Promise<void> {
   const { settings } = delivery.state;
   const duplicates = new DuplicateFilter(settings.parameters.duplicate_filter_limit);
@@ -88,6 +83,7 @@ async function deliverRecipient(
     delivery,
     duplicates,
     loops,
+    tables,
     deliver: deliverBranch,
   });
   const branch = firstBranch(recipient, request.sender, settings.parameters);

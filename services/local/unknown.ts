@@ -13,7 +13,8 @@ const LEVEL_MAX = 100;
 const REQUIRED: ReadonlySet<string> = new Set(['mailer-daemon', 'postmaster']);
 
 export async function deliverUnknown(run: Run, branch: Branch): Promise<Progress> {
-  const { fallbackTransports, settings } = run.local;
+  const { settings } = run.local;
+  const { fallbackTransports } = run.tables;
   const { parameters } = settings;
   const plan = await transportFor(
     fallbackTransports,

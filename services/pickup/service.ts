@@ -27,7 +27,7 @@ export const pickup: TriggerService<PickupParameter, PickupState> = {
   parameters: PICKUP_PARAMETERS,
   requires: 'solitary',
 
-  open({ parameters, configuration, log, stopping }) {
+  open({ parameters, configuration, log, stopping, tables }) {
     // Read while we can: a chroot may have no zone file.
     zoneAbbreviation(0);
     const state: Pickup = {
@@ -39,7 +39,7 @@ export const pickup: TriggerService<PickupParameter, PickupState> = {
         ...clientOptions(configuration, log),
       }),
       submitters: openMatchList(configuration, 'authorized_submit_users', (name) =>
-        openTable(name, { configuration, log }),
+        openTable(name, tables),
       ),
       ownerUid: lookupUser(parameters.mail_owner)?.uid ?? process.getuid?.() ?? -1,
     };

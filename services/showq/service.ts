@@ -29,10 +29,8 @@ export const showq: ConnectionService<
     'hash_queue_names',
   ],
 
-  open: ({ configuration, log }) =>
-    openAuthorizedUsers(configuration, 'authorized_mailq_users', (name) =>
-      openTable(name, { configuration, log }),
-    ),
+  open: ({ configuration, tables }) =>
+    openAuthorizedUsers(configuration, 'authorized_mailq_users', (name) => openTable(name, tables)),
 
   async serve(socket, { parameters, configuration, log, serviceName, standalone }, users) {
     const uid = standalone ? undefined : peerCredentials(descriptorOf(socket)).uid;

@@ -90,20 +90,19 @@ export function openState(context: ServiceContext, protocol: Protocol): State {
 
 /** The tables of a parameter; none when it is empty. */
 function openMaps(context: ServiceContext, parameter: ParameterName): TableList | undefined {
-  const { configuration, log } = context;
-  const text = configuration.text(parameter);
+  const text = context.configuration.text(parameter);
   if (text.trim() === '') return undefined;
-  return openTables(text, { configuration, log, parameter });
+  return openTables(text, { ...context.tables, parameter });
 }
 
 function openGeneric(context: ServiceContext, protocol: Protocol): GenericOptions | undefined {
-  const { configuration, log } = context;
+  const { configuration } = context;
   const tables = openMaps(context, protocol === 'lmtp' ? 'lmtp_generic_maps' : 'smtp_generic_maps');
   if (tables === undefined) return undefined;
   const myorigin = configuration.get('myorigin');
   const destinations = parseMatchList(configuration.get('mydestination'), {
     name: 'mydestination',
-    openTable: (name) => openTable(name, { configuration, log }),
+    openTable: (name) => openTable(name, context.tables),
   });
   return {
     tables,

@@ -22,14 +22,8 @@ import type { Log } from '../../lib/log/log.ts';
 import { freeSpace } from '../../lib/os/files.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
-import { TableWatch } from '../../lib/server/table-watch.ts';
-import {
-  openTable,
-  openTables,
-  type Table,
-  type TableContext,
-  type TableList,
-} from '../../lib/table/table.ts';
+import type { TableWatch } from '../../lib/server/table-watch.ts';
+import { openTable, openTables } from '../../lib/table/table.ts';
 import { decide, type RestrictionList } from './access.ts';
 import { ClientCounts } from './client-counts.ts';
 import type { NewlineRule } from './content-reader.ts';
@@ -57,13 +51,7 @@ export const smtpd: ConnectionService<Name, Smtpd> = {
   name: 'smtpd',
   parameters: PARAMETERS,
   open: (context) => new Smtpd(context),
-  start: (context, state) => {
-    if (!context.standalone) state.watch.start();
-  },
-  async serve(socket: Socket, _context, state) {
-    state.watch.look();
-    await new Session(socket, state).run();
-  },
+  serve: (socket: Socket, _context, state) => new Session(socket, state).run(),
   stop: (_context, state) => state.close(),
 };
 
@@ -74,7 +62,6 @@ export class Smtpd {
   readonly resolver: Resolver;
   readonly keywords: Keywords;
   readonly lists: RestrictionLists;
-  readonly watch: TableWatch;
   /** `sendmail -bs`: the client is a user of this machine. */
   readonly isStandalone: boolean;
   /** There are `smtpd_noop_commands`. */
@@ -115,9 +102,9 @@ export class Smtpd {
       ...options,
       socketPath: `public/${parameters.flush_service_name}`,
     });
-    const tables = new OpenTables({ configuration, log });
+    const { tables } = context;
     const matchList = (name: Parameters<typeof openMatchList>[1]) =>
-      openMatchList(configuration, name, (table) => tables.open(table));
+      openMatchList(configuration, name, (table) => openTable(table, tables));
     this.#mynetworks = matchList('mynetworks');
     this.#newlineRule = newlineRule(parameters.smtpd_forbid_bare_newline);
     this.#newlineExclusions = matchList('smtpd_forbid_bare_newline_exclusions');
@@ -131,7 +118,7 @@ export class Smtpd {
     const exceptions = 'smtpd_discard_ehlo_keyword_address_maps';
     this.keywords = new Keywords(
       parameters,
-      tables.openList(exceptions, parameters[exceptions]),
+      openTables(parameters[exceptions], { ...tables, parameter: exceptions }),
       warn,
     );
     this.lists = readRestrictionLists(parameters, configuration, warn);
@@ -144,7 +131,6 @@ export class Smtpd {
       codes: parameters,
       allowsRouting: parameters.allow_untrusted_routing,
     };
-    this.watch = new TableWatch(tables.all, context);
   }
 
   close(): void {
@@ -349,30 +335,8 @@ function readRewriteClients(text: string, log: Log): string[] {
 
 const REWRITE_CLIENTS = new Set(['permit_inet_interfaces', 'permit_mynetworks']);
 
-/** Opens tables, and remembers which. */
-class OpenTables {
-  readonly all: Table[] = [];
-  readonly #context: TableContext;
-
-  constructor(context: TableContext) {
-    this.#context = context;
-  }
-
-  open(name: string): Table {
-    const table = openTable(name, this.#context);
-    this.all.push(table);
-    return table;
-  }
-
-  openList(parameter: string, value: string): TableList {
-    const list = openTables(value, { ...this.#context, parameter });
-    this.all.push(...list.tables);
-    return list;
-  }
-}
-
-function openListings(parameters: ParametersOf<Name>, opened: OpenTables): Listings {
-  const open = (parameter: MapsName) => opened.openList(parameter, parameters[parameter]);
+function openListings(parameters: ParametersOf<Name>, watch: TableWatch): Listings {
+  const open = (parameter: MapsName) => openTables(parameters[parameter], { ...watch, parameter });
   const used = (...names: MapsName[]) => names.map(open).filter(({ tables }) => tables.length > 0);
   return {
     local: open('local_recipient_maps'),

@@ -6,51 +6,38 @@
  * tables, which it opens before it drops its privileges. When one of them has changed it says so in
  * each reply, and leaves: the next process sees the new one. Postfix: trivial-rewrite(8).
  */
-import { every } from '../../lib/clock/clock.ts';
 import type { IpcConnection } from '../../lib/ipc/connection.ts';
 import { str } from '../../lib/ipc/fields.ts';
 import { PROTOCOLS } from '../../lib/ipc/protocols.ts';
 import type { Log } from '../../lib/log/log.ts';
 import type { MultiService } from '../../lib/server/multi-server.ts';
+import type { TableWatch } from '../../lib/server/table-watch.ts';
 import { type RouteRules, resolveAddress } from './resolve.ts';
 import { rewriteAddress } from './rewrite.ts';
 import { openSettings, PARAMETERS, type Settings } from './settings.ts';
-import { TableWatch } from './table-watch.ts';
 
 type Names = (typeof PARAMETERS)[number];
 
 /** What the process keeps: its settings, and an eye on their tables. */
 interface State {
   readonly settings: Settings;
-  readonly watch: TableWatch;
+  readonly tables: TableWatch;
 }
 
 const REQUEST = { request: str };
 const REWRITE = { rule: str, address: str };
 const RESOLVE = { sender: str, address: str };
 
-/** A process that nobody asks sees within this time that a table has changed. */
-const WATCH_MS = 10_000;
-
 export const trivialRewrite: MultiService<Names, State> = {
   name: 'trivial-rewrite',
   parameters: PARAMETERS,
   protocol: PROTOCOLS.rewrite,
-  open({ configuration, log }) {
-    const settings = openSettings(configuration, log);
-    return { settings, watch: new TableWatch(settings.tables, log) };
-  },
-  start(_context, { watch }) {
-    every(WATCH_MS, () => watch.leaveIfChanged()).unref();
-  },
+  open: ({ tables }) => ({ settings: openSettings(tables), tables }),
   async serve(connection, { log }, state) {
     for (;;) {
       const request = await connection.receive(REQUEST, { more: true });
       if (request === undefined) return;
-      const served = await state.watch.during(() =>
-        answer(request.request, connection, state, log),
-      );
-      if (!served) return;
+      if (!(await answer(request.request, connection, state, log))) return;
     }
   },
 };
@@ -77,7 +64,7 @@ async function answer(
 
 async function answerRewrite(
   connection: IpcConnection,
-  { settings, watch }: State,
+  { settings, tables }: State,
   log: Log,
 ): Promise<boolean> {
   const wanted = await connection.receive(REWRITE);
@@ -88,7 +75,7 @@ async function answerRewrite(
   }
   const { address } = rewriteAddress(wanted.address, settings[wanted.rule]);
   await connection.send([
-    ['flags', watch.flag()],
+    ['flags', serverFlags(tables)],
     ['address', address],
   ]);
   return true;
@@ -96,18 +83,24 @@ async function answerRewrite(
 
 async function answerResolve(
   connection: IpcConnection,
-  { settings, watch }: State,
+  { settings, tables }: State,
   routes: RouteRules,
 ): Promise<boolean> {
   const wanted = await connection.receive(RESOLVE);
   if (wanted === undefined) return false;
   const found = await resolveAddress(wanted.sender, wanted.address, settings.resolve, routes);
   await connection.send([
-    ['flags', watch.flag()],
+    ['flags', serverFlags(tables)],
     ['transport', found.transport],
     ['nexthop', found.nexthop],
     ['recipient', found.recipient],
     ['flags', found.flags],
   ]);
   return true;
+}
+
+/** The first attribute of each answer. 1: a table has changed; connect anew after this answer. */
+function serverFlags(tables: TableWatch): 0 | 1 {
+  tables.lookNow();
+  return tables.isOutdated ? 1 : 0;
 }

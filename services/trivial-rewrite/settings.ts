@@ -4,15 +4,9 @@ import { quote } from '../../lib/address/address.ts';
 import type { Configuration } from '../../lib/config/configuration.ts';
 import { splitList } from '../../lib/config/configuration.ts';
 import { openMatchList, parentDomainMatches } from '../../lib/config/match-list.ts';
-import type { Log } from '../../lib/log/log.ts';
+import type { TableWatch } from '../../lib/server/table-watch.ts';
 import type { AddressKeyRules } from '../../lib/table/address-search.ts';
-import {
-  openTable,
-  openTables,
-  type Table,
-  type TableContext,
-  type TableList,
-} from '../../lib/table/table.ts';
+import { openTable, openTables, type TableList } from '../../lib/table/table.ts';
 import { OwnDomains } from './own-domains.ts';
 import type { ResolveRules, RouteRules } from './resolve.ts';
 import type { RewriteRules } from './rewrite.ts';
@@ -50,29 +44,20 @@ export interface Settings {
   /** The routes of mail, and of address probes. */
   readonly mail: RouteRules;
   readonly probes: RouteRules;
-  /** All open tables, to see whether one has changed. */
-  readonly tables: readonly Table[];
 }
 
 /** Reads the parameters and opens the tables; after this no path is needed any more. */
-export function openSettings(configuration: Configuration, log: Log): Settings {
+export function openSettings(tables: TableWatch): Settings {
+  const { configuration, log } = tables;
   const values = configuration.select(PARAMETERS);
-  const tables: Table[] = [];
-  const context: TableContext = { configuration, log };
   const opener: Opener = {
     configuration,
     list: (parameter, substitution = true) => {
       const text = configuration.text(parameter);
-      const list = openTables(text, { ...context, parameter, substitution });
-      tables.push(...list.tables);
-      return list;
+      return openTables(text, { ...tables, parameter, substitution });
     },
     domains: (parameter) =>
-      openMatchList(configuration, parameter, (name) => {
-        const table = openTable(name, context);
-        tables.push(table);
-        return table;
-      }),
+      openMatchList(configuration, parameter, (name) => openTable(name, tables)),
   };
   const common = {
     swapBangpath: values.swap_bangpath,
@@ -129,7 +114,6 @@ export function openSettings(configuration: Configuration, log: Log): Settings {
     resolve,
     mail: openRoutes('', opener),
     probes: openRoutes('address_verify_', opener),
-    tables,
   };
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { lookupUser } from '../../../lib/os/identity.ts';
 import { needsRoot } from '../../lib/os/scratch.ts';
+import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 
 /** Accounts that every Linux system has. */
@@ -97,6 +98,25 @@ test('aliases lead to users, commands and files, and failures are told', {
     mailbox(OTHER),
     /Return-Path: <owner-list@mx\.lab\.test>\n.*\n.*\n.*\n.*\nDelivered-To: list@lab\.test/,
   );
+});
+
+test('the delivery after newaliases uses the new alias', { skip: needsRoot }, async (t) => {
+  const database = 'hash:$config_directory/aliases';
+  const main = { alias_maps: database, alias_database: database, service_processes: '1' };
+  const { mail, mailbox } = await start(t, {
+    main,
+    files: { aliases: `team: ${USER}\n` },
+  });
+  for (const [round, user] of [USER, OTHER, USER].entries()) {
+    writeFileSync(join(mail.config, 'aliases'), `team: ${user}\n`);
+    const { status, stderr } = mail.run('newaliases');
+    assert.equal(status, 0, stderr);
+    send(mail, 'team@lab.test', `Subject: round ${round}\n\n`);
+    await eventually('the mail', () => mailbox(user).includes(`Subject: round ${round}`));
+  }
+  const log = mail.log();
+  assert.match(log, /local\[\d+\]: table hash:\S+\/aliases has changed -- opened anew/);
+  assert.equal(new Set([...log.matchAll(/local\[(\d+)\]/g)].map(([, pid]) => pid)).size, 1);
 });
 
 test('a .forward file counts when it is safe', { skip: needsRoot }, async (t) => {

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { RESOLVE } from '../../../lib/clients/rewrite.ts';
 import { loadConfiguration } from '../../../lib/config/configuration.ts';
 import type { Log } from '../../../lib/log/log.ts';
+import { TableWatch } from '../../../lib/server/table-watch.ts';
 import { resolveAddress } from '../../../services/trivial-rewrite/resolve.ts';
 import { type RewriteRules, rewriteAddress } from '../../../services/trivial-rewrite/rewrite.ts';
 import { openSettings } from '../../../services/trivial-rewrite/settings.ts';
@@ -70,7 +71,10 @@ function open(t: TestContext, main: Readonly<Record<string, string>>) {
     warn: (text: string) => warnings.push(text),
     error: (text: string) => warnings.push(text),
   } as unknown as Log;
-  return { ...openSettings(loadConfiguration({ directory }), log), warnings };
+  return {
+    ...openSettings(new TableWatch(loadConfiguration({ directory }), log, () => {})),
+    warnings,
+  };
 }
 
 test('the trail names parameter, table, key and answer', async (t) => {
