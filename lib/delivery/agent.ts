@@ -21,6 +21,7 @@ import type { Recipient } from './recipient.ts';
 import { Recording } from './recording.ts';
 import { openReporters, type Reporters } from './reporters.ts';
 import { type DeliveryRequest, receiveRequest } from './request.ts';
+import { openStatusFilter } from './status-filter.ts';
 
 /** A program that delivers mail: what is left when the skeleton has done what all of them do. */
 export interface DeliveryAgent<P extends ParameterName = never, S = unknown> extends Service<P, S> {
@@ -40,8 +41,13 @@ export interface Delivery<P extends ParameterName = never, S = unknown> {
   readonly state: S;
   /** The queue file, open for reading and marking; the lock says that it is being delivered. */
   readonly message: QueueFile;
-  /** Records a recipient at once: a long delivery that is interrupted has less to repeat. */
-  record(recipient: Recipient, outcome: Outcome): Promise<void>;
+  /**
+   * Records a recipient at once: a long delivery that is interrupted has less to repeat.
+   *
+   * @returns whether that settles it, rather than keeping it in the queue: a failure may have been
+   *   softened, or could not be written down
+   */
+  record(recipient: Recipient, outcome: Outcome): Promise<boolean>;
   /** The whole destination is in trouble: qmgr will send less, or wait. */
   siteFailed(detail: DsnDetail): void;
   /**
@@ -90,7 +96,10 @@ export function runDeliveryAgent<P extends ParameterName, S>(agent: DeliveryAgen
       const { configuration, log } = context;
       return {
         own: (await agent.open?.(context)) as S,
-        reporters: openReporters(configuration, log),
+        reporters: {
+          ...openReporters(configuration, log),
+          statusFilter: openStatusFilter(agent.name, context.tables),
+        },
         hashing: hashingOf(configuration.select(['hash_queue_names', 'hash_queue_depth'])),
         options: clientOptions(configuration, log),
       };
@@ -104,9 +113,17 @@ export function runDeliveryAgent<P extends ParameterName, S>(agent: DeliveryAgen
 
 /** Only an agent that can open its tables anew says so. */
 function renewal<P extends ParameterName, S>({
+  name,
   renew,
 }: DeliveryAgent<P, S>): Pick<Service<P, Common<S>>, 'renew'> {
-  return renew === undefined ? {} : { renew: (context, { own }) => renew(context, own) };
+  if (renew === undefined) return {};
+  return {
+    renew(context, { own, reporters }) {
+      reporters.statusFilter?.close();
+      reporters.statusFilter = openStatusFilter(name, context.tables);
+      renew(context, own);
+    },
+  };
 }
 
 /** One connection of qmgr: announce; then requests, for as long as it keeps the connection. */

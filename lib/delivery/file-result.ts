@@ -3,7 +3,12 @@ import type { Status } from '../dsn/status.ts';
 import { errorText, isErrno } from '../os/error.ts';
 
 export type FileResult =
-  | { readonly kind: 'delivered'; readonly warnings?: readonly string[] }
+  | {
+      readonly kind: 'delivered';
+      /** Where the message starts in the file, in bytes. */
+      readonly offset?: number;
+      readonly warnings?: readonly string[];
+    }
   /** Somebody holds the lock: try again in a while. */
   | { readonly kind: 'busy'; readonly text: string; readonly warnings?: readonly string[] }
   | FileFailure;

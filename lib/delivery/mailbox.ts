@@ -130,7 +130,7 @@ function append({ message, prepended, limitBytes }: MailboxDelivery, fd: number)
   const room = limitBytes === 0 ? 0 : Math.max(1, limitBytes - size);
   try {
     copyMessage(fd, message, { prepended, quoteFrom: true, blankLine: true, limitBytes: room });
-    return { kind: 'delivered' };
+    return { kind: 'delivered', offset: size };
   } catch (error) {
     takeBack(fd, size);
     return copyFailure(error);

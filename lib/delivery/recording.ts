@@ -12,7 +12,7 @@ import type { Recipient } from './recipient.ts';
 import type { Reporters } from './reporters.ts';
 import { DELIVERY_FLAG, type DeliveryRequest, TRACE_FLAGS } from './request.ts';
 
-const DONE: Promise<void> = Promise.resolve();
+const DONE: Promise<boolean> = Promise.resolve(true);
 
 /**
  * Writes down what became of the recipients of one request: the log line, the entries for bounce,
@@ -26,7 +26,7 @@ export class Recording {
   readonly #flags: number;
   readonly #recorded = new Set<Recipient>();
   #connected: WallTime | undefined;
-  #last: Promise<void> | undefined;
+  #last: Promise<boolean> | undefined;
   #kept = 0;
 
   constructor(request: DeliveryRequest, message: QueueFile, reporters: Reporters) {
@@ -62,33 +62,48 @@ export class Recording {
     this.#connected = time;
   }
 
-  /** Records one recipient, once; those of a message one after the other. */
-  record(recipient: Recipient, outcome: Outcome): Promise<void> {
+  /**
+   * Records one recipient, once; those of a message one after the other.
+   *
+   * @returns whether it is settled
+   */
+  record(recipient: Recipient, outcome: Outcome): Promise<boolean> {
     if (this.#recorded.has(recipient)) return this.#last ?? DONE;
     this.#recorded.add(recipient);
     const times = this.#timesNow();
+    const { statusFilter } = this.#reporters;
+    if (statusFilter !== undefined) return this.#inTurn(recipient, statusFilter(outcome), times);
     // The usual case needs nobody else.
     if (this.#last === undefined && outcome.kind === 'sent' && !this.#isReported(recipient)) {
       this.#log(recipient, outcome, times, outcome.status, 'sent', outcome.text);
       this.#markSent(recipient);
       return DONE;
     }
+    return this.#inTurn(recipient, outcome, times);
+  }
+
+  /** Waits until all that was recorded is written down. */
+  async settled(): Promise<void> {
+    await this.#last;
+  }
+
+  #inTurn(
+    recipient: Recipient,
+    outcome: Outcome | Promise<Outcome>,
+    times: DeliveryTimes,
+  ): Promise<boolean> {
     const before = this.#last ?? DONE;
-    const recorded = before.then(() => this.#record(recipient, outcome, times));
+    const recorded = before.then(async () => this.#record(recipient, await outcome, times));
     this.#last = recorded;
     return recorded;
   }
 
-  /** Waits until all that was recorded is written down. */
-  settled(): Promise<void> {
-    return this.#last ?? DONE;
-  }
-
-  async #record(recipient: Recipient, outcome: Outcome, times: DeliveryTimes): Promise<void> {
+  async #record(recipient: Recipient, outcome: Outcome, times: DeliveryTimes): Promise<boolean> {
     const done = await this.#tell(recipient, outcome, times);
     if (!done) this.#kept += 1;
     else if (outcome.kind === 'sent') this.#markSent(recipient);
     else this.#mark(recipient);
+    return done;
   }
 
   /** @returns whether nothing is left to do for the recipient */

@@ -6,8 +6,9 @@ import type { Configuration } from '../config/configuration.ts';
 import { splitList } from '../config/list.ts';
 import { type MatchList, parseMatchList } from '../config/match-list.ts';
 import type { Log } from '../log/log.ts';
+import type { StatusFilter } from './status-filter.ts';
 
-/** Whom an agent tells what became of recipients; one set per process. */
+/** Whom an agent tells what became of recipients; one set per process, whose tables may be renewed. */
 export interface Reporters {
   readonly log: Log;
   readonly bounce: BounceClient;
@@ -17,6 +18,8 @@ export interface Reporters {
   /** Notes a deferred message for its destination, if somebody may ask for that. */
   readonly flushAdd: (site: string, queueId: string) => Promise<void>;
   readonly softBounce: boolean;
+  /** What the administrator makes of statuses and texts. */
+  statusFilter?: StatusFilter | undefined;
 }
 
 /** The services as main.cf names them. Nothing is connected before it is needed. */

@@ -37,6 +37,8 @@ export interface FilePlan {
   /** What a failure is told with: `cannot update mailbox ...`. */
   readonly trouble: string;
   readonly success: string;
+  /** Whose mailbox it is: they want to hear of it (biff). */
+  readonly biff?: string;
 }
 
 /** Decides; nothing is delivered yet. */
@@ -117,6 +119,7 @@ function planFile(
     step: { identity: identityOf(rights), work: { kind: 'mailbox', ...work } },
     trouble: `cannot update mailbox ${path} for user ${branch.user}. `,
     success: 'delivered to mailbox',
+    ...(run.settings.parameters.biff ? { biff: user.name } : {}),
   };
 }
 
@@ -230,6 +233,7 @@ export function reportFile(
   for (const text of warningsOf(result)) run.warn(text);
   switch (result?.kind) {
     case 'delivered':
+      if (plan.biff !== undefined) run.local.biff.notify(plan.biff, result.offset ?? 0);
       return run.sent(branch, plan.success);
     case 'busy':
       return run.failed(branch, '4.2.0', plan.trouble + result.text);

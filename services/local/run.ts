@@ -10,6 +10,7 @@ import type { Recipient } from '../../lib/delivery/recipient.ts';
 import { DELIVERY_FLAG, type DeliveryRequest } from '../../lib/delivery/request.ts';
 import type { Status } from '../../lib/dsn/status.ts';
 import type { Identity, User } from '../../lib/os/identity.ts';
+import type { Biff } from './biff.ts';
 import type { Branch } from './branch.ts';
 import type { DuplicateFilter } from './duplicate-filter.ts';
 import type { Forwarding } from './forwarding.ts';
@@ -25,6 +26,7 @@ export interface Local {
   readonly rewrite: RewriteClient;
   readonly bounce: BounceClient;
   readonly work: FileWork<Step, StepResult>;
+  readonly biff: Biff;
 }
 
 /** local's view of the agent skeleton. */
@@ -98,8 +100,9 @@ export class Run {
 
   async report(branch: Branch, outcome: Outcome): Promise<Progress> {
     this.outcomes += 1;
-    await this.delivery.record(reported(branch.recipient), { ...outcome, relay: 'local' });
-    return outcome.kind === 'deferred' ? 'deferred' : 'done';
+    const recorded = { ...outcome, relay: 'local' };
+    const done = await this.delivery.record(reported(branch.recipient), recorded);
+    return done ? 'done' : 'deferred';
   }
 
   warn(text: string): void {

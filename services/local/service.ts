@@ -7,6 +7,7 @@ import { FileWork } from '../../lib/delivery/file-work.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
 import type { DeliveryRequest } from '../../lib/delivery/request.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
+import { Biff } from './biff.ts';
 import { firstBranch } from './branch.ts';
 import { readDeliveredTo } from './delivered-to.ts';
 import { DuplicateFilter } from './duplicate-filter.ts';
@@ -33,7 +34,10 @@ export const local: DeliveryAgent<Parameter, Local> = {
   privileged: true,
   open,
   renew: (_, state) => state.tables.renew(),
-  stop: (_, state) => state.work.close(),
+  stop(_, state) {
+    state.biff.close();
+    return state.work.close();
+  },
   async deliver(request, delivery) {
     const loops = readDeliveredTo(delivery.message, request.contentOffset);
     await delivery.state.tables.using(async (tables) => {
@@ -58,6 +62,7 @@ function open(context: ServiceContext<Parameter>): Local {
     cleanup: new CleanupClient({ ...options, socketPath: `public/${cleanup}` }),
     rewrite: new RewriteClient({ ...options, socketPath: `private/${rewrite}` }),
     bounce: new BounceClient(options),
+    biff: new Biff((text) => log.warn(text)),
     work: new FileWork('local-delivery', {
       threads: Math.min(slots, THREADS_MAX),
       patience: {

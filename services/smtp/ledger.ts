@@ -17,7 +17,7 @@ export interface Where {
 export interface LedgerOptions {
   readonly recipients: readonly Recipient[];
   readonly softBounce: boolean;
-  record(recipient: Recipient, outcome: Outcome): Promise<void>;
+  record(recipient: Recipient, outcome: Outcome): Promise<unknown>;
   /** The destination is in trouble: qmgr is to slow down. */
   siteFailed(detail: DsnDetail): void;
   /** A host was passed over, and why. */

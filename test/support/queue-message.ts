@@ -6,6 +6,8 @@ import { formatRecord } from '../../lib/queue/record.ts';
 export interface QueuedMessage {
   readonly path: string;
   readonly recipients: readonly Recipient[];
+  /** Where the content begins. */
+  readonly contentOffset: number;
   /** The types of the recipients' records now: `R`, or `D` once done. */
   marks(): string;
 }
@@ -44,5 +46,6 @@ export function writeMessage(
       .map((recipient) => String.fromCharCode(bytes[recipient.offset] ?? 0))
       .join('');
   };
-  return { path, recipients, marks };
+  const contentOffset = offset + (records[0]?.length ?? 0);
+  return { path, recipients, contentOffset, marks };
 }

@@ -42,10 +42,13 @@ function setUp(t: TestContext, more: Partial<MailboxDelivery> = {}) {
 
 test('a mailbox is made, and appended to', (t) => {
   const { path, delivery } = setUp(t);
-  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered', offset: 0 });
   assert.equal(readFileSync(path, 'utf8'), STORED);
   assert.equal(statSync(path).mode & 0o777, 0o600);
-  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox(delivery), {
+    kind: 'delivered',
+    offset: Buffer.byteLength(STORED),
+  });
   assert.equal(readFileSync(path, 'utf8'), STORED + STORED);
   assert.equal(existsSync(`${path}.lock`), false);
 });
@@ -58,6 +61,7 @@ test('a message of many pieces is stored whole', (t) => {
   const { source } = messageFile(t, directory, lines);
   assert.deepEqual(appendToMailbox({ ...delivery, message: source, prepended: '' }), {
     kind: 'delivered',
+    offset: 0,
   });
   const stored = lines.map((line) => `${line.replace(/^From /, '>From ')}\n`).join('');
   assert.equal(readFileSync(path, 'utf8'), `${stored}\n`);
@@ -65,7 +69,7 @@ test('a message of many pieces is stored whole', (t) => {
 
 test('a full mailbox is left as it was', (t) => {
   const { path, delivery } = setUp(t, { limitBytes: STORED.length + 10 });
-  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered', offset: 0 });
   assert.deepEqual(appendToMailbox(delivery), {
     kind: 'failed',
     status: '5.2.2',
@@ -93,7 +97,10 @@ test('a fresh dot lock is waited for; a stale one is removed', (t) => {
   assert.equal(existsSync(path), false);
   utimesSync(`${path}.lock`, 0, 0);
   assert.deepEqual(appendToMailbox(delivery), busy, 'a new name for an old time');
-  assert.deepEqual(appendToMailbox({ ...delivery, staleLockSeconds: -1 }), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox({ ...delivery, staleLockSeconds: -1 }), {
+    kind: 'delivered',
+    offset: 0,
+  });
   assert.equal(existsSync(`${path}.lock`), false);
 });
 
@@ -108,12 +115,12 @@ test('a kernel lock is waited for', (t) => {
   });
   assert.equal(existsSync(`${path}.lock`), false);
   flock(fd, 'unlock');
-  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered', offset: 0 });
 });
 
 test('a file that is not locked away may be no mailbox: /dev/null takes mail', (t) => {
   const { delivery } = setUp(t, { path: '/dev/null' });
-  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered', offset: 0 });
   assert.deepEqual(appendToMailbox({ ...delivery, mailboxOf: { uid: UID, strict: true } }), {
     kind: 'failed',
     status: '5.2.0',
@@ -149,12 +156,12 @@ test('a mailbox of somebody else waits for the administrator', { skip: needsRoot
     warnings: ['specify "strict_mailbox_ownership = no" to ignore mailbox ownership mismatch'],
   });
   const lax = { ...delivery, mailboxOf: { uid: 12345, strict: false } };
-  assert.deepEqual(appendToMailbox(lax), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox(lax), { kind: 'delivered', offset: 0 });
 });
 
 test('root makes a new mailbox for its owner', { skip: needsRoot }, (t) => {
   const { path, delivery } = setUp(t, { owner: { uid: 12345, gid: 12346 } });
-  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered', offset: 0 });
   const { uid, gid, mode } = statSync(path);
   assert.deepEqual([uid, gid, mode & 0o777], [12345, 12346, 0o600]);
 });
@@ -170,6 +177,7 @@ test('a dot lock that cannot be made is an error, or a warning', { skip: needsRo
   assert.deepEqual(as(delivery), failed('5.2.0', text));
   assert.deepEqual(as({ ...delivery, dotlockMayFail: true }), {
     kind: 'delivered',
+    offset: 0,
     warnings: [text],
   });
 });
@@ -200,6 +208,6 @@ test("root's own link is followed, where only root can make one", { skip: needsR
   assert.match(JSON.stringify(appendToMailbox(delivery)), /directory that others can write to/);
   chmodSync(directory, 0o755);
   chownSync(directory, 0, 0);
-  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered' });
+  assert.deepEqual(appendToMailbox(delivery), { kind: 'delivered', offset: 0 });
   assert.equal(readFileSync(join(elsewhere, 'mailbox'), 'utf8'), STORED);
 });

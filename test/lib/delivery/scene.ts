@@ -1,4 +1,5 @@
 /** An agent under test, its queue, and the services it talks to. */
+import { chownSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { AgentConnection, type DeliveryReply } from '../../../lib/clients/delivery.ts';
 import { DETAIL_FIELDS } from '../../../lib/delivery/detail-group.ts';
@@ -9,6 +10,7 @@ import { announcement, formatAttributes } from '../../../lib/ipc/attributes.ts';
 import { int, str } from '../../../lib/ipc/fields.ts';
 import { keepingReply } from '../../../lib/ipc/keep.ts';
 import { PROTOCOLS } from '../../../lib/ipc/protocols.ts';
+import { lookupUser } from '../../../lib/os/identity.ts';
 import { eventually } from '../../support/condition.ts';
 import { logSocket } from '../../support/log-socket.ts';
 import { type QueuedMessage, writeMessage } from '../../support/queue-message.ts';
@@ -106,10 +108,15 @@ export async function deliver(
   changes: Partial<DeliveryRequest> = {},
 ): Promise<{ reply: DeliveryReply | undefined; marks: string; logged: string[] }> {
   const { master } = scene;
-  const message = writeMessage(master.path(`active/${sampleRequest.queueId}`), given);
+  const path = master.path(`active/${sampleRequest.queueId}`);
+  const message = writeMessage(path, given);
+  // Postfix's local reads it as mail_owner.
+  const owner = process.getuid?.() === 0 ? lookupUser('postfix') : undefined;
+  if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
   scene.message = message;
   const agent = await AgentConnection.connect(master.path(SOCKET), 20_000);
-  const request = { ...sampleRequest, ...changes, recipients: message.recipients };
+  const { recipients, contentOffset } = message;
+  const request = { ...sampleRequest, contentOffset, ...changes, recipients };
   const reply = await agent.deliver(request);
   agent.close();
   await eventually('the agent to be done', () => scene.daemon.reports.at(-1) !== 0);

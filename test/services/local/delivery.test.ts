@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { lookupUser } from '../../../lib/os/identity.ts';
 import { needsRoot } from '../../lib/os/scratch.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 
@@ -117,6 +119,36 @@ test('the delivery after newaliases uses the new alias', { skip: needsRoot }, as
   const log = mail.log();
   assert.match(log, /local\[\d+\]: table hash:\S+\/aliases has changed -- opened anew/);
   assert.equal(new Set([...log.matchAll(/local\[(\d+)\]/g)].map(([, pid]) => pid)).size, 1);
+});
+
+test('with soft_bounce a recipient that is unknown stays in the queue', async (t) => {
+  const { mail } = await start(t, { main: { soft_bounce: 'yes' } });
+  send(mail, 'no.such.user@lab.test');
+  await mail.waitForLog(/dsn=4\.1\.1, status=SOFTBOUNCE \(unknown user: "no\.such\.user"\)/);
+  await eventually('the message to wait', () => mail.ids('deferred').length === 1);
+});
+
+test('comsat is told where the message starts in the mailbox', { skip: needsRoot }, async (t) => {
+  const comsat = createSocket('udp4');
+  atEnd(t, () => comsat.close());
+  const heard: string[] = [];
+  comsat.on('message', (bytes) => heard.push(bytes.toString('latin1')));
+  const bound = await new Promise((resolve) => {
+    comsat.once('error', () => resolve(false));
+    comsat.bind({ port: 512, address: '127.0.0.1', exclusive: true }, () => resolve(true));
+  });
+  if (!bound) return t.skip('somebody else listens on port 512');
+  const { mail, mailbox } = await start(t);
+  const offsets: number[] = [];
+  for (const round of [1, 2]) {
+    offsets.push(Buffer.byteLength(mailbox(USER)));
+    send(mail, `${USER}@lab.test`);
+    await eventually('word of it', () => heard.length >= round);
+  }
+  assert.deepEqual(
+    heard.filter((text) => text.startsWith(USER)),
+    offsets.map((offset) => `${USER}@${offset}\0`),
+  );
 });
 
 test('a .forward file counts when it is safe', { skip: needsRoot }, async (t) => {
