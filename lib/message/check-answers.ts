@@ -4,18 +4,17 @@
  */
 import { LookupThreads, type Question, type Reply } from '../table/lookup-threads.ts';
 import { type Found, TableError, type TableList } from '../table/table.ts';
-import type { CheckTables } from './checks.ts';
 
 /** Threads for those of the tables that may take long; `undefined` when none does. */
 export async function openCheckThreads(
-  tables: CheckTables,
+  lists: readonly (TableList | undefined)[],
   options: {
     readonly slots: number;
     readonly configuration: { text(name: string): string; get(name: 'pattern_time_limit'): number };
     readonly lost: () => void;
   },
 ): Promise<LookupThreads | undefined> {
-  const slow = Object.values(tables).filter((list): list is TableList => list?.mayStall === true);
+  const slow = lists.filter((list): list is TableList => list?.mayStall === true);
   if (slow.length === 0) return undefined;
   const { configuration, slots, lost } = options;
   return LookupThreads.open({

@@ -1,10 +1,11 @@
 /**
  * header_checks and body_checks at work: finds the rule for a line, does what it says, logs it.
  */
+
+import { fromText, toLogText, toText } from '../../lib/message/byte-string.ts';
+import { type CheckAction, parseAction } from '../../lib/message/check-action.ts';
 import type { MimeEvent } from '../../lib/message/mime.ts';
 import { TableError, type TableList } from '../../lib/table/table.ts';
-import { fromText, toLogText, toText } from './byte-string.ts';
-import { type CheckAction, parseAction } from './check-action.ts';
 import type { Message } from './message.ts';
 import { FLAG, STATUS } from './protocol.ts';
 

@@ -4,9 +4,9 @@
  */
 import { splitAddress } from '../../lib/address/address.ts';
 import { nowMicroseconds } from '../../lib/clock/clock.ts';
+import { isAscii } from '../../lib/message/byte-string.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import { SIZE_FLAGS } from '../../lib/queue/size-record.ts';
-import { isAscii } from './byte-string.ts';
 import { type Message, SEND_OPTION } from './message.ts';
 import { EXTRA_FLAGS, FLAG } from './protocol.ts';
 import { addBcc, addMappedBcc, addRecipient } from './recipients.ts';

@@ -4,13 +4,13 @@
 import { quote } from '../../lib/address/address.ts';
 import { rewriteHeader } from '../../lib/address/list.ts';
 import { scan } from '../../lib/address/token.ts';
+import { isAscii, toLogText } from '../../lib/message/byte-string.ts';
 import { formatDate } from '../../lib/message/date.ts';
 import { headerNameLength, type KnownHeader, knownHeader } from '../../lib/message/header.ts';
 import { makeMessageId } from '../../lib/message/message-id.ts';
 import type { HeaderClass } from '../../lib/message/mime.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import type { TableList } from '../../lib/table/table.ts';
-import { isAscii, toLogText } from './byte-string.ts';
 import { checkLine } from './checks.ts';
 import { type Message, SEND_OPTION } from './message.ts';
 import { FLAG, STATUS } from './protocol.ts';

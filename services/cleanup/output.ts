@@ -3,11 +3,12 @@
  * is a single write; the size record in front is filled in before that, or in place when the
  * message was too long to keep.
  */
+
+import { isAscii } from '../../lib/message/byte-string.ts';
 import type { NewQueueFile } from '../../lib/queue/new-file.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import { RecordWriter } from '../../lib/queue/record-writer.ts';
 import { formatSize, type SizeRecord } from '../../lib/queue/size-record.ts';
-import { isAscii } from './byte-string.ts';
 
 /** What is collected before it is written. */
 const PENDING_BYTES_MAX = 256 * 1024;

@@ -6,9 +6,9 @@ import { unquote } from '../../lib/address/address.ts';
 import { RECIPIENT_STATUS } from '../../lib/clients/verify.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
 import { NOTIFY } from '../../lib/dsn/notify.ts';
+import { isAscii, toLogText } from '../../lib/message/byte-string.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import type { TableList } from '../../lib/table/table.ts';
-import { isAscii, toLogText } from './byte-string.ts';
 import { type Message, SEND_OPTION } from './message.ts';
 import { FLAG, STATUS } from './protocol.ts';
 

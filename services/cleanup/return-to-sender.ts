@@ -5,7 +5,7 @@
 
 import { BOUNCE_FLAG } from '../../lib/clients/bounce.ts';
 import { splitStatus } from '../../lib/dsn/status.ts';
-import { toLogText } from './byte-string.ts';
+import { toLogText } from '../../lib/message/byte-string.ts';
 import type { Message } from './message.ts';
 import { FLAG, STATUS, statusDetail } from './protocol.ts';
 

@@ -5,9 +5,9 @@
 import { quote, unquote } from '../../lib/address/address.ts';
 import { externalAddressesIn } from '../../lib/address/list.ts';
 import type { RewriteClient } from '../../lib/clients/rewrite.ts';
+import { fromText, onText, toText } from '../../lib/message/byte-string.ts';
 import { addressKeys, type FoundAddress, search } from '../../lib/table/address-search.ts';
 import { TableError, type TableList } from '../../lib/table/table.ts';
-import { fromText, onText, toText } from './byte-string.ts';
 import { masquerade } from './masquerade.ts';
 import type { Message } from './message.ts';
 import { STATUS } from './protocol.ts';

@@ -33,7 +33,7 @@ export const cleanup: ConnectionService<CleanupParameter, SessionOptions> = {
   async open(context) {
     const { parameters, configuration, log, flow, stopping, slots, tables } = context;
     const settings = openSettings(parameters, tables);
-    const checkThreads = await openCheckThreads(settings.checks, {
+    const checkThreads = await openCheckThreads(Object.values(settings.checks), {
       slots,
       configuration,
       lost: () => context.retire(),

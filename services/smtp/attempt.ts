@@ -26,6 +26,8 @@ export interface Means {
   readonly cache: SessionCache;
   /** EHLO keywords that a host is not believed. */
   discardedFor(address: string): Promise<ReadonlySet<string>>;
+  /** What to do for a host behind an old firewall. */
+  pixWorkaroundsFor(address: string): Promise<readonly string[]>;
 }
 
 export interface AttemptOptions {
@@ -177,12 +179,14 @@ export class Attempt {
       return undefined;
     }
     const waitedMs = now() - this.#options.request.times.arrival.seconds * 1000;
+    const address = 'path' in endpoint ? '' : endpoint.address;
     const trouble = await exchangeGreetings(connected, {
       settings,
-      discarded: await this.#means.discardedFor('path' in endpoint ? '' : endpoint.address),
+      discarded: await this.#means.discardedFor(address),
       detectLoops: walk.detectLoops,
       nexthop: this.#options.request.nexthop,
-      pixWorkarounds: waitedMs > settings.pixThresholdMs,
+      pixWorkarounds:
+        waitedMs > settings.pixThresholdMs ? await this.#means.pixWorkaroundsFor(address) : [],
       info: (text) => this.#options.info(`${this.#options.request.queueId}: ${text}`),
       warn: this.#options.warn,
     });

@@ -1,9 +1,10 @@
 /** Makes connections to hosts, from the right address. */
+import type { Socket } from 'node:net';
 import type { OwnAddress } from '../../lib/config/networks.ts';
 import { connectTo } from '../../lib/net/connect.ts';
 import { describeTrouble } from '../../lib/net/trouble.ts';
 import type { Host } from './host-choice.ts';
-import { SmtpSession } from './session.ts';
+import { type ReplyFilter, SmtpSession } from './session.ts';
 import type { Settings } from './settings.ts';
 import { ownTrouble, type Peer, type Trouble } from './trouble.ts';
 
@@ -14,7 +15,14 @@ export interface ConnectorOptions {
   readonly settings: Settings;
   /** Our addresses, when inet_interfaces names them one by one. */
   readonly interfaces: readonly OwnAddress[];
+  /** smtp_reply_filter for what a server says. */
+  readonly replyFilter?: ((peer: Peer) => ReplyFilter) | undefined;
   onOddity(text: string): void;
+}
+
+/** The address to connect from is none of ours. */
+function isBindTrouble(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).syscall === 'bind';
 }
 
 export class Connector {
@@ -34,17 +42,31 @@ export class Connector {
     const { settings, onOddity } = this.#options;
     const peer = this.#peerOf(endpoint);
     try {
-      const socket = await connectTo(endpoint, {
-        connectMs: settings.connectMs,
-        localAddress: 'path' in endpoint ? undefined : this.#localAddress(endpoint),
-      });
+      const socket = await this.#connect(endpoint);
       return new SmtpSession(socket, peer, {
         lineLengthMax: settings.lineLengthMax,
         utf8: settings.utf8,
+        replyFilter: this.#options.replyFilter?.(peer),
         onOddity,
       });
     } catch (error) {
+      if (isBindTrouble(error)) return ownTrouble('4.4.0', 'server configuration error');
       return ownTrouble('4.4.1', `connect to ${peer.relay}: ${describeTrouble(error)}`);
+    }
+  }
+
+  /** From the configured address; from any when that can't be had, unless it must be that one. */
+  async #connect(endpoint: Endpoint): Promise<Socket> {
+    const { settings, onOddity } = this.#options;
+    const { connectMs } = settings;
+    const localAddress = 'path' in endpoint ? undefined : this.#localAddress(endpoint);
+    try {
+      return await connectTo(endpoint, { connectMs, localAddress });
+    } catch (error) {
+      if (localAddress === undefined || !isBindTrouble(error)) throw error;
+      onOddity(`smtp_connect_addr: bind ${localAddress}: ${describeTrouble(error)}`);
+      if (settings.bindAddressEnforce) throw error;
+      return connectTo(endpoint, { connectMs });
     }
   }
 

@@ -2,6 +2,7 @@
 import { rewriteHeader } from '../../lib/address/list.ts';
 import { headerNameLength, knownHeader } from '../../lib/message/header.ts';
 import { type MimeEvent, MimeParser } from '../../lib/message/mime.ts';
+import type { ContentChecks } from './content-checks.ts';
 import type { ContentFilter } from './outgoing.ts';
 import { SevenBitConverter } from './seven-bit.ts';
 
@@ -17,6 +18,8 @@ export interface FilterOptions {
   readonly sevenBit: boolean;
   /** smtp_generic_maps for the addresses in headers; external form. */
   rewrite?(address: string): Promise<string>;
+  /** What an administrator's rules do to lines. */
+  readonly checks?: ContentChecks | undefined;
 }
 
 const REPORT_NOTHING = {
@@ -41,27 +44,35 @@ export class MessageFilter implements ContentFilter {
   /** Chunks end where a line ends, or within a very long one. */
   async push(chunk: Buffer): Promise<Buffer> {
     if (this.#isPlain) return chunk;
-    let out = '';
-    for (let at = 0; at < chunk.length; ) {
+    const events: MimeEvent[] = [];
+    let at = 0;
+    while (at < chunk.length && !this.#isPlain) {
       const lineEnd = chunk.indexOf('\r\n', at);
       const end = lineEnd === -1 ? chunk.length : lineEnd;
-      const events = this.#mime.line(chunk.toString('latin1', at, end), lineEnd === -1);
-      for (const event of events) out += await this.#text(event);
+      events.push(...this.#mime.line(chunk.toString('latin1', at, end), lineEnd === -1));
       at = lineEnd === -1 ? end : end + 2;
-      if (this.#isPlain) return Buffer.concat([bytes(out), chunk.subarray(at)]);
     }
-    return bytes(out);
+    const changed = await this.#changed(events);
+    return at === chunk.length ? changed : Buffer.concat([changed, chunk.subarray(at)]);
   }
 
-  async end(): Promise<Buffer> {
+  end(): Promise<Buffer> {
+    return this.#changed(this.#mime.end());
+  }
+
+  async #changed(events: readonly MimeEvent[]): Promise<Buffer> {
+    const { checks } = this.#options;
     let out = '';
-    for (const event of this.#mime.end()) out += await this.#text(event);
+    for (const event of checks === undefined ? events : await checks.apply(events)) {
+      out += event.kind === 'prepended' ? `${event.text}\n` : await this.#text(event);
+    }
     return bytes(out);
   }
 
   /** Only headers were to be changed, and they have gone by. */
   get #isPlain(): boolean {
-    return this.#converter === undefined && this.#mime.isOpaque;
+    if (this.#converter !== undefined || this.#options.checks?.wantsBody === true) return false;
+    return this.#mime.isOpaque;
   }
 
   async #text(event: MimeEvent): Promise<string> {

@@ -13,8 +13,8 @@ export interface GreetingOptions {
   /** We know this port to be our own: meeting our own name there means a loop. */
   readonly detectLoops: boolean;
   readonly nexthop: string;
-  /** The message has waited so long that old firewalls' faults may be the cause. */
-  readonly pixWorkarounds: boolean;
+  /** For a message that has waited so long that an old firewall's faults may be the cause. */
+  readonly pixWorkarounds: readonly string[];
   warn(text: string): void;
   info(text: string): void;
 }
@@ -96,5 +96,5 @@ function hostnameIn({ lines }: Reply, myhostname: string): boolean {
 /** Cisco PIX "fixup" masks the greeting with stars, and breaks the dialogue in known ways. */
 function pixFaults(greeting: Reply, options: GreetingOptions): readonly string[] {
   const masked = /^[02* ]*\*[02* ]*$/.test(greeting.lines[0] ?? '');
-  return masked && options.pixWorkarounds ? options.settings.pixWorkarounds : [];
+  return masked ? options.pixWorkarounds : [];
 }

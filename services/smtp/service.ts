@@ -13,6 +13,7 @@ import { parsePassTarget } from '../../lib/delivery/pass.ts';
 import type { Recipient } from '../../lib/delivery/recipient.ts';
 import type { DeliveryRequest } from '../../lib/delivery/request.ts';
 import { Attempt } from './attempt.ts';
+import { ContentChecks } from './content-checks.ts';
 import { MessageFilter } from './content-filter.ts';
 import { genericAddress } from './generic.ts';
 import { Ledger } from './ledger.ts';
@@ -87,19 +88,32 @@ async function addressesFor(
 function contentFor(
   session: SmtpSession,
   request: DeliveryRequest,
-  { message, state }: Delivery<never, State>,
+  { message, state, log }: Delivery<never, State>,
 ): Transfer['content'] {
-  const { generic, means, filter } = state;
+  const { generic, means, filter, checks, checkThreads } = state;
   const { eightBitMime } = session.features;
   const sevenBit = !eightBitMime && request.encoding === '8bit' && means.settings.mimeConversion;
-  if (!sevenBit && generic === undefined) return { message, converted: false };
+  if (!sevenBit && generic === undefined && checks === undefined)
+    return { message, converted: false };
   const rewrite =
     generic === undefined
       ? undefined
       : async (address: string) => quote(await genericAddress(unquote(address), generic));
   return {
     message,
-    filter: new MessageFilter({ ...filter, sevenBit, rewrite }),
+    filter: new MessageFilter({
+      ...filter,
+      sevenBit,
+      rewrite,
+      checks:
+        checks &&
+        new ContentChecks({
+          tables: checks,
+          threads: checkThreads,
+          info: (text) => log.info({ kind: 'text', queueId: request.queueId, text }),
+          warn: (text) => log.warn(text),
+        }),
+    }),
     converted: sevenBit,
   };
 }

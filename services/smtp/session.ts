@@ -4,15 +4,16 @@ import { monotonic } from '../../lib/clock/clock.ts';
 import type { Reply } from '../../lib/smtp/reply.ts';
 import { type ParsedReply, ReplyParser } from '../../lib/smtp/reply-parser.ts';
 import { type Features, NO_FEATURES } from './features.ts';
-import type { Peer } from './trouble.ts';
+import { FilteredLines } from './reply-filter.ts';
+import type { Break, Peer } from './trouble.ts';
 
 /** The conversation broke off. */
 export class SessionError extends Error {
   override readonly name = 'SessionError';
-  readonly how: 'lost' | 'timeout';
+  readonly how: Break;
 
-  constructor(how: 'lost' | 'timeout', peer: Peer, cause?: unknown) {
-    super(`${how === 'lost' ? 'lost connection' : 'time limit'}: ${peer.relay}`, { cause });
+  constructor(how: Break, peer: Peer, cause?: unknown) {
+    super(`${how}: ${peer.relay}`, { cause });
     this.how = how;
   }
 }
@@ -34,7 +35,10 @@ export class SmtpSession {
   readonly #socket: Socket;
   readonly #parser: ReplyParser;
   readonly #onOddity: (text: string) => void;
+  readonly #filtered: FilteredLines | undefined;
   #failure: unknown;
+  /** The reply filter has no answer: what the server said is not known. */
+  #filterFailure: unknown;
   #ended = false;
   #unread = 0;
   #wake: () => void = () => {};
@@ -44,8 +48,10 @@ export class SmtpSession {
     this.#socket = socket;
     this.#parser = new ReplyParser({ lineLimit: options.lineLengthMax, utf8: options.utf8 });
     this.#onOddity = options.onOddity;
+    this.#filtered = this.#filteredBy(options);
+    const sink = this.#filtered ?? this.#parser;
     socket.on('data', (bytes: Buffer) => {
-      this.#parser.push(bytes);
+      sink.push(bytes);
       this.#unread += bytes.length;
       if (this.#unread > UNREAD_MAX) socket.pause();
       this.#wake();
@@ -54,14 +60,14 @@ export class SmtpSession {
       this.#failure = error;
       this.#end();
     });
-    socket.on('end', () => this.#end());
-    socket.on('close', () => this.#end());
+    socket.on('end', () => this.#endAfterLines());
+    socket.on('close', () => this.#endAfterLines());
     socket.on('drain', () => this.#wake());
   }
 
   /** The server has gone, or has said something that nobody asked for. */
   get isStale(): boolean {
-    return this.#ended || this.#parser.hasPending;
+    return this.#ended || this.#parser.hasPending || (this.#filtered?.hasPending ?? false);
   }
 
   /** Sends without waiting: commands, whose replies are waited for. */
@@ -138,9 +144,32 @@ export class SmtpSession {
     for (;;) {
       const parsed = this.#next();
       if (parsed !== undefined) return parsed;
+      if (this.#filterFailure !== undefined) {
+        throw new SessionError('data', this.peer, this.#filterFailure);
+      }
       if (this.#ended) throw new SessionError('lost', this.peer, this.#failure);
       await this.#woken();
     }
+  }
+
+  #filteredBy({ replyFilter, lineLengthMax }: SessionOptions): FilteredLines | undefined {
+    if (replyFilter === undefined) return undefined;
+    return new FilteredLines(replyFilter, {
+      lineLimit: lineLengthMax,
+      push: (bytes) => {
+        this.#parser.push(bytes);
+        this.#wake();
+      },
+      failed: (error) => {
+        this.#filterFailure = error;
+        this.#wake();
+      },
+    });
+  }
+
+  #endAfterLines(): void {
+    if (this.#filtered === undefined) this.#end();
+    else this.#filtered.afterAll(() => this.#end());
   }
 
   #woken(): Promise<void> {
@@ -158,16 +187,22 @@ export class SmtpSession {
     try {
       return await withDeadline(timeoutMs, undefined, action, this.peer.relay);
     } catch (error) {
-      this.spent = true;
+      // Our own trouble is no reason not to take leave.
+      this.spent = !(error instanceof SessionError && error.how === 'data');
       if (error instanceof SessionError) throw error;
       throw new SessionError('timeout', this.peer, error);
     }
   }
 }
 
+/** @returns what is to be read in place of a line; `undefined`: the line itself */
+export type ReplyFilter = (line: string) => Promise<string | undefined>;
+
 export interface SessionOptions {
   readonly lineLengthMax: number;
   readonly utf8: boolean;
+  /** Replaces lines that the server says. */
+  readonly replyFilter?: ReplyFilter | undefined;
   /** Told about a server that does not speak SMTP. */
   onOddity(text: string): void;
 }

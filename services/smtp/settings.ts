@@ -48,6 +48,7 @@ export function readSettings(configuration: Configuration, protocol: Protocol) {
     fallbackRelay: splitList(either('smtp_fallback_relay', 'lmtp_fallback_relay')),
     bindAddress: either('smtp_bind_address', 'lmtp_bind_address'),
     bindAddress6: either('smtp_bind_address6', 'lmtp_bind_address6'),
+    bindAddressEnforce: either('smtp_bind_address_enforce', 'lmtp_bind_address_enforce'),
 
     alwaysSendEhlo: lmtp || configuration.get('smtp_always_send_ehlo'),
     neverSendEhlo: !lmtp && configuration.get('smtp_never_send_ehlo'),

@@ -4,7 +4,11 @@ import { splitList } from '../../lib/config/list.ts';
 import { parseMatchList } from '../../lib/config/match-list.ts';
 import type { ParameterName } from '../../lib/config/parameters.ts';
 import { openResolver } from '../../lib/dns/resolver.ts';
+import type { Log } from '../../lib/log/log.ts';
+import { CheckAnswers, openCheckThreads } from '../../lib/message/check-answers.ts';
+import type { CheckTables } from '../../lib/message/checks.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
+import type { LookupThreads } from '../../lib/table/lookup-threads.ts';
 import { openTable, openTables, type TableList } from '../../lib/table/table.ts';
 import type { Means } from './attempt.ts';
 import { Connector } from './connector.ts';
@@ -13,9 +17,10 @@ import { parseServices } from './destination.ts';
 import type { GenericOptions } from './generic.ts';
 import { HostLookup } from './host-lookup.ts';
 import { refusalOf } from './refusals.ts';
+import type { ReplyFilter } from './session.ts';
 import { SessionCache } from './session-cache.ts';
 import { type Protocol, readSettings } from './settings.ts';
-import type { Trouble } from './trouble.ts';
+import type { Peer, Trouble } from './trouble.ts';
 
 export interface State {
   readonly means: Means;
@@ -23,9 +28,12 @@ export interface State {
   readonly refusal: Trouble | undefined;
   readonly generic: GenericOptions | undefined;
   readonly filter: Pick<FilterOptions, 'mime' | 'addressTokenLimit'>;
+  /** Rules for what leaves; none when there are no tables. */
+  readonly checks: CheckTables | undefined;
+  readonly checkThreads: LookupThreads | undefined;
 }
 
-export function openState(context: ServiceContext, protocol: Protocol): State {
+export async function openState(context: ServiceContext, protocol: Protocol): Promise<State> {
   const { configuration, log } = context;
   const settings = readSettings(configuration, protocol);
   const services = parseServices(readIfThere('/etc/services'));
@@ -37,6 +45,16 @@ export function openState(context: ServiceContext, protocol: Protocol): State {
     nameservers: splitList(configuration.get('dns_nameservers')),
   });
   const warn = (text: string) => log.warn(text);
+  const checks = openChecks(context, protocol);
+  const replies = openMaps(
+    context,
+    protocol === 'lmtp' ? 'lmtp_reply_filter' : 'smtp_reply_filter',
+  );
+  const checkThreads = await openCheckThreads([...Object.values(checks ?? {}), replies], {
+    slots: context.slots,
+    configuration,
+    lost: () => context.retire(),
+  });
   const means: Means = {
     settings,
     rules: {
@@ -54,6 +72,7 @@ export function openState(context: ServiceContext, protocol: Protocol): State {
     connector: new Connector({
       settings,
       interfaces: configuration.get('inet_interfaces') === 'all' ? [] : configuration.addresses(),
+      replyFilter: replies && replyFilter(replies, checkThreads, log),
       onOddity: warn,
     }),
     cache: new SessionCache({
@@ -62,6 +81,7 @@ export function openState(context: ServiceContext, protocol: Protocol): State {
       reuseCount: settings.reuseCountLimit,
     }),
     discardedFor: discardedKeywords(context, protocol, settings.discardedKeywords),
+    pixWorkaroundsFor: pixWorkarounds(context, protocol, settings.pixWorkarounds),
   };
   const get = (suffix: string) => configuration.text(`${protocol}_${suffix}`);
   return {
@@ -85,7 +105,37 @@ export function openState(context: ServiceContext, protocol: Protocol): State {
       },
       addressTokenLimit: configuration.get('header_address_token_limit'),
     },
+    checks,
+    checkThreads,
   };
+}
+
+function replyFilter(
+  tables: TableList,
+  threads: LookupThreads | undefined,
+  log: Log,
+): (peer: Peer) => ReplyFilter {
+  return (peer) => async (line) => {
+    const answers = threads && new CheckAnswers(threads, log);
+    const found = await (answers === undefined
+      ? tables.lookup(line)
+      : answers.lookup(tables, line));
+    if (found === undefined) return undefined;
+    log.info(`${peer.relay}: replacing server reply "${line}" with "${found.value}"`);
+    return found.value;
+  };
+}
+
+function openChecks(context: ServiceContext, protocol: Protocol): CheckTables | undefined {
+  const open = (ofSmtp: ParameterName, ofLmtp: ParameterName) =>
+    openMaps(context, protocol === 'lmtp' ? ofLmtp : ofSmtp);
+  const tables: CheckTables = {
+    header: open('smtp_header_checks', 'lmtp_header_checks'),
+    part: open('smtp_mime_header_checks', 'lmtp_mime_header_checks'),
+    nested: open('smtp_nested_header_checks', 'lmtp_nested_header_checks'),
+    body: open('smtp_body_checks', 'lmtp_body_checks'),
+  };
+  return Object.values(tables).some((list) => list !== undefined) ? tables : undefined;
 }
 
 /** The tables of a parameter; none when it is empty. */
@@ -134,6 +184,21 @@ function discardedKeywords(
   return async (address) => {
     const found = await tables.lookup(address);
     return found === undefined ? general : withoutSilence(splitList(found.value.toLowerCase()));
+  };
+}
+
+/** smtp_pix_workaround_maps has the first word about a host. */
+function pixWorkarounds(
+  context: ServiceContext,
+  protocol: Protocol,
+  always: readonly string[],
+): Means['pixWorkaroundsFor'] {
+  const lmtp = protocol === 'lmtp';
+  const tables = openMaps(context, lmtp ? 'lmtp_pix_workaround_maps' : 'smtp_pix_workaround_maps');
+  if (tables === undefined) return async () => always;
+  return async (address) => {
+    const found = await tables.lookup(address);
+    return found === undefined ? always : splitList(found.value.toLowerCase());
   };
 }
 

@@ -11,6 +11,7 @@ import type { Status } from '../../lib/dsn/status.ts';
 import { QueueFileError } from '../../lib/queue/queue-file-error.ts';
 import type { Reply } from '../../lib/smtp/reply.ts';
 import { formatMail, formatRcpt, formatXforward, SMTPUTF8_REQUESTED } from './commands.ts';
+import { ContentCheckError } from './content-checks.ts';
 import type { Ledger, Where } from './ledger.ts';
 import { type OutgoingOptions, outgoing } from './outgoing.ts';
 import { SessionError, type SmtpSession } from './session.ts';
@@ -18,6 +19,7 @@ import type { Settings } from './settings.ts';
 import {
   brokenTrouble,
   type CommandName,
+  localDataTrouble,
   oneLine,
   ownTrouble,
   type Stage,
@@ -59,6 +61,9 @@ export async function transfer(job: Transfer): Promise<void> {
     if (error instanceof SessionError) {
       const broken = brokenTrouble(job.session.peer, error.how, dialogue.stage);
       await job.ledger.fail(job.ledger.open, broken, whereOf(job));
+    } else if (error instanceof ContentCheckError) {
+      job.warn(`${job.request.queueId}: ${error.message}`);
+      await job.ledger.fail(job.ledger.open, localDataTrouble(job.session.peer), whereOf(job));
     } else if (error instanceof QueueFileError) {
       // Without the final dot the server throws away what it has.
       job.warn(error.message);

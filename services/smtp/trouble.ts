@@ -100,8 +100,12 @@ export type Stage =
   | 'sending message body'
   | 'sending end of data -- message may be sent more than once';
 
+/** How a conversation breaks off: `data` is trouble with tables of ours. */
+export type Break = 'lost' | 'timeout' | 'data';
+
 /** The conversation broke off. */
-export function brokenTrouble(peer: Peer, how: 'lost' | 'timeout', stage: Stage): Trouble {
+export function brokenTrouble(peer: Peer, how: Break, stage: Stage): Trouble {
+  if (how === 'data') return localDataTrouble(peer);
   const what =
     how === 'lost'
       ? `lost connection with ${peer.label}`
@@ -124,4 +128,9 @@ export function dispositionOf(
   const soft = trouble.status.startsWith('4');
   if ((soft || softBounce) && !lastHost) return 'next-host';
   return soft ? 'defer' : 'bounce';
+}
+
+/** A table that has a say in the conversation can't be asked. */
+export function localDataTrouble(peer: Peer): Trouble {
+  return ownTrouble('4.3.0', `local data error while talking to ${peer.label}`);
 }

@@ -41,7 +41,95 @@ const SAID: Record<string, string> = {
 
 const STAGES = ['CONNECT', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'END_OF_DATA'] as const;
 
+const MULTIPART = [
+  'Subject: a subject that is replaced',
+  'X-Drop: me',
+  'X-Strip: me',
+  'X-Folded: first',
+  '\tsecond',
+  'To: somebody',
+  'MIME-Version: 1.0',
+  'Content-Type: multipart/mixed; boundary=b',
+  '',
+  'prologue',
+  '--b',
+  'Content-Type: text/plain; name=evil.exe',
+  'X-Drop: in a part',
+  '',
+  'drop this line',
+  'replace this line',
+  'a line to be prepended to, which is longer than the sixty characters that are logged of a line',
+  '--b',
+  'Content-Type: message/rfc822',
+  '',
+  'Subject: inner',
+  'X-Drop: nested',
+  '',
+  'drop this line',
+  'reject this line',
+  'last',
+  '--b--',
+].join('\n');
+
+const HEADER_RULES =
+  'regexp:{{/^Subject: a/ REPLACE Subject: new}, {/^X-Drop/ IGNORE}, {/^X-Strip/ STRIP gone}, {/^X-Folded: .*second/ PREPEND X-New: header}, {/^To:/ WARN who}, {/^MIME/ REPLACE no header}}';
+const BODY_RULES =
+  'regexp:{{/^drop/ IGNORE}, {/^replace/ REPLACE replaced}, {/^a line/ PREPEND in front}, {/^reject/ REJECT no}, {/^last/ INFO the last}}';
+
+const CHECKS: Record<string, Scenario> = {
+  'header and body checks': {
+    main: { smtp_header_checks: HEADER_RULES, smtp_body_checks: BODY_RULES },
+    mail: { content: `${MULTIPART}\n` },
+  },
+  'checks of nested headers and those of parts': {
+    main: {
+      smtp_mime_header_checks:
+        'regexp:{{/name=.*exe/ REPLACE X-Type: removed}, {/^X-Drop/ IGNORE}}',
+      smtp_nested_header_checks: 'regexp:{{/^Subject/ PREPEND X-Inner: seen}, {/^X-Drop/ IGNORE}}',
+    },
+    mail: { content: `${MULTIPART}\n` },
+  },
+  'header checks that are in trouble': {
+    main: { smtp_header_checks: 'fail:now' },
+    mail: { content: 'Subject: x\n\nbody\n' },
+  },
+  'body checks that are in trouble': {
+    main: { smtp_body_checks: 'fail:now' },
+    mail: { content: 'Subject: x\n\nbody\n' },
+  },
+  'a reply filter': {
+    peer: { RCPT: '450 4.2.0 not now', EHLO: '502 what?' },
+    main: {
+      smtp_reply_filter: 'regexp:{{/^450(.*)/ 550 5.1.9 never}, {/^502/ 500 no}, {/^354/ 354 x}}',
+    },
+    mail: TWO,
+  },
+  'a reply filter for one of many lines': {
+    main: { smtp_reply_filter: 'regexp:{{/^250-PIPELINING/ 250-X-NONE}, {/SIZE/ 250-SIZE 5}}' },
+    mail: TWO,
+  },
+  'a reply filter in trouble': { main: { smtp_reply_filter: 'fail:now' } },
+  'PIX workarounds of one server': {
+    peer: { CONNECT: '220 ************************' },
+    main: {
+      smtp_pix_workaround_threshold_time: '0s',
+      smtp_pix_workaround_delay_time: '1s',
+      smtp_pix_workaround_maps: 'inline:{127.0.0.1=disable_esmtp}',
+      smtp_pix_workarounds: '',
+    },
+  },
+  smtp_bind_address_enforce: {
+    main: { smtp_bind_address: '192.0.2.77', smtp_bind_address_enforce: 'yes' },
+  },
+  'smtp_bind_address that is not ours': { main: { smtp_bind_address: '192.0.2.77' } },
+  'a status filter': {
+    peer: { RCPT: '450 4.2.0 not now' },
+    main: { smtp_delivery_status_filter: 'regexp:{{/^4(\\S+) .*/ 5$$1 never}}' },
+  },
+};
+
 export const SCENARIOS: Record<string, Scenario> = {
+  ...CHECKS,
   'a server that takes it': {},
   'a server that takes two recipients': { mail: TWO },
   'a server without extensions': { peer: { extensions: [] }, mail: TWO },

@@ -1,7 +1,7 @@
 /**
  * What a line of header_checks or body_checks may say. Parsing only; pure.
  */
-import { headerNameLength } from '../../lib/message/header.ts';
+import { headerNameLength } from './header.ts';
 
 export type CheckAction =
   | { readonly kind: 'reject'; readonly reason: string; readonly temporary: boolean }
