@@ -24,6 +24,8 @@ export interface Means {
   readonly lookup: HostLookup;
   readonly connector: Connector;
   readonly cache: SessionCache;
+  /** Tells postmaster what was said. */
+  notify(session: SmtpSession): Promise<void>;
   /** EHLO keywords that a host is not believed. */
   discardedFor(address: string): Promise<ReadonlySet<string>>;
   /** What to do for a host behind an old firewall. */
@@ -227,6 +229,12 @@ export class Attempt {
 
   /** Keeps the session under `keys`, or takes leave. */
   async #end(session: SmtpSession, keys: readonly string[] | undefined): Promise<void> {
+    await this.#part(session, keys);
+    if (session.transcript?.isOfInterest) await this.#means.notify(session);
+    session.transcript?.clear();
+  }
+
+  async #part(session: SmtpSession, keys: readonly string[] | undefined): Promise<void> {
     if (session.spent) {
       session.destroy();
       return;
@@ -237,6 +245,10 @@ export class Attempt {
     }
     const { skipQuitResponse, quitMs } = this.#means.settings;
     if (!session.quitSent) session.send('QUIT\r\n');
+    // What comes of RSET belongs into a transcript; else nobody waits for it.
+    if (session.resetSent && session.transcript?.isOfInterest) {
+      await session.reply(quitMs).catch(() => undefined);
+    }
     if (!skipQuitResponse) await session.reply(quitMs).catch(() => undefined);
     session.close();
   }

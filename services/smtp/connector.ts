@@ -46,6 +46,7 @@ export class Connector {
       return new SmtpSession(socket, peer, {
         lineLengthMax: settings.lineLengthMax,
         utf8: settings.utf8,
+        keepsTranscript: settings.keepsTranscript,
         replyFilter: this.#options.replyFilter?.(peer),
         onOddity,
       });

@@ -30,6 +30,7 @@ export async function exchangeGreetings(
   try {
     const greeting = await session.reply(settings.heloMs);
     if (!isPositive(greeting)) {
+      session.transcript?.failed(greeting);
       const tryAgain = settings.skip5xxGreeting && greeting.code >= 500;
       return refusedTrouble(peer, greeting, tryAgain);
     }
@@ -51,13 +52,17 @@ export async function exchangeGreetings(
       );
       extended = isPositive(reply);
       if (!extended && (settings.lmtp || reply.code === 421)) {
+        session.transcript?.failed(reply);
         return refusedTrouble(peer, reply, false);
       }
     }
     if (!extended) {
       stage = 'performing the HELO handshake';
       reply = await session.command(`HELO ${settings.heloName}`, settings.heloMs);
-      if (!isPositive(reply)) return refusedTrouble(peer, reply, false);
+      if (!isPositive(reply)) {
+        session.transcript?.failed(reply);
+        return refusedTrouble(peer, reply, false);
+      }
     }
     if (reply !== undefined && options.detectLoops && hostnameIn(reply, settings.myhostname)) {
       options.warn(

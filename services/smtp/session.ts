@@ -5,6 +5,7 @@ import type { Reply } from '../../lib/smtp/reply.ts';
 import { type ParsedReply, ReplyParser } from '../../lib/smtp/reply-parser.ts';
 import { type Features, NO_FEATURES } from './features.ts';
 import { FilteredLines } from './reply-filter.ts';
+import { Transcript } from './transcript.ts';
 import type { Break, Peer } from './trouble.ts';
 
 /** The conversation broke off. */
@@ -25,6 +26,8 @@ const UNREAD_MAX = 256 * 1024;
 export class SmtpSession {
   readonly peer: Peer;
   readonly openedAt = monotonic();
+  /** Kept where postmaster wants to see it. */
+  readonly transcript: Transcript | undefined;
   features: Features = NO_FEATURES;
   /** How often it has been used, this time included. */
   uses = 1;
@@ -32,6 +35,8 @@ export class SmtpSession {
   spent = false;
   /** QUIT went out with the message. */
   quitSent = false;
+  /** RSET went out, and nobody has read what the server says to it. */
+  resetSent = false;
   readonly #socket: Socket;
   readonly #parser: ReplyParser;
   readonly #onOddity: (text: string) => void;
@@ -48,6 +53,7 @@ export class SmtpSession {
     this.#socket = socket;
     this.#parser = new ReplyParser({ lineLimit: options.lineLengthMax, utf8: options.utf8 });
     this.#onOddity = options.onOddity;
+    this.transcript = options.keepsTranscript ? new Transcript() : undefined;
     this.#filtered = this.#filteredBy(options);
     const sink = this.#filtered ?? this.#parser;
     socket.on('data', (bytes: Buffer) => {
@@ -73,6 +79,7 @@ export class SmtpSession {
   /** Sends without waiting: commands, whose replies are waited for. */
   send(text: string | Buffer): void {
     if (!this.#socket.writable) return;
+    if (typeof text === 'string') this.transcript?.said(text);
     this.#socket.write(text);
   }
 
@@ -97,6 +104,7 @@ export class SmtpSession {
       const start = parsed.reply.lines[0]?.slice(0, 30) ?? '';
       this.#onOddity(`${this.peer.label}: response longer than line_length_limit: ${start}...`);
     }
+    this.transcript?.heard(parsed.reply);
     return parsed.reply;
   }
 
@@ -203,6 +211,7 @@ export interface SessionOptions {
   readonly utf8: boolean;
   /** Replaces lines that the server says. */
   readonly replyFilter?: ReplyFilter | undefined;
+  readonly keepsTranscript: boolean;
   /** Told about a server that does not speak SMTP. */
   onOddity(text: string): void;
 }

@@ -25,6 +25,7 @@ export function readSettings(configuration: Configuration, protocol: Protocol) {
     lineLengthMax: configuration.get('line_length_limit'),
     utf8: configuration.get('smtputf8_enable'),
     relayhost: configuration.get('relayhost'),
+    keepsTranscript: words(configuration.get('notify_classes')).includes('protocol'),
     bestMxTransport: configuration.get('best_mx_transport'),
     ignoreMxLookupError: configuration.get('ignore_mx_lookup_error'),
     mimeConversion: !configuration.get('disable_mime_output_conversion'),

@@ -1,5 +1,8 @@
 /** What a process opens once, before it gives up its rights, and all its deliveries use. */
 import { readFileSync } from 'node:fs';
+import { CLEANUP_FLAG, CleanupClient } from '../../lib/clients/cleanup.ts';
+import { postNotice } from '../../lib/clients/notice.ts';
+import { clientOptions } from '../../lib/clients/options.ts';
 import { splitList } from '../../lib/config/list.ts';
 import { parseMatchList } from '../../lib/config/match-list.ts';
 import type { ParameterName } from '../../lib/config/parameters.ts';
@@ -19,7 +22,8 @@ import { HostLookup } from './host-lookup.ts';
 import { refusalOf } from './refusals.ts';
 import type { ReplyFilter } from './session.ts';
 import { SessionCache } from './session-cache.ts';
-import { type Protocol, readSettings } from './settings.ts';
+import { type Protocol, readSettings, type Settings } from './settings.ts';
+import { noticeOf } from './transcript.ts';
 import type { Peer, Trouble } from './trouble.ts';
 
 export interface State {
@@ -80,6 +84,7 @@ export async function openState(context: ServiceContext, protocol: Protocol): Pr
       ageMs: settings.reuseMs,
       reuseCount: settings.reuseCountLimit,
     }),
+    notify: notifier(context, settings),
     discardedFor: discardedKeywords(context, protocol, settings.discardedKeywords),
     pixWorkaroundsFor: pixWorkarounds(context, protocol, settings.pixWorkarounds),
   };
@@ -107,6 +112,38 @@ export async function openState(context: ServiceContext, protocol: Protocol): Pr
     },
     checks,
     checkThreads,
+  };
+}
+
+/** Trouble with a notice is no trouble for the mail. */
+function notifier(context: ServiceContext, settings: Settings): Means['notify'] {
+  const { configuration, log } = context;
+  const cleanup = new CleanupClient({
+    ...clientOptions(configuration, log),
+    socketPath: `public/${configuration.get('cleanup_service_name')}`,
+  });
+  const hostname = settings.myhostname;
+  const recipient = configuration.get('error_notice_recipient');
+  const sender = configuration.get('double_bounce_sender');
+  const filtered = splitList(configuration.get('internal_mail_filter_classes')).includes('notify');
+  const flags = CLEANUP_FLAG.MAP_OK | (filtered ? CLEANUP_FLAG.FILTER | CLEANUP_FLAG.MILTER : 0);
+  const mailName = configuration.get('mail_name');
+  return async ({ transcript, peer }) => {
+    if (transcript === undefined) return;
+    const lines = noticeOf(transcript, {
+      protocol: settings.protocol,
+      relay: peer.relay,
+      mailName,
+      hostname,
+      recipient,
+      oldFrom: configuration.get('header_from_format') === 'obsolete',
+    });
+    const from = sender.includes('@') ? sender : `${sender}@${hostname}`;
+    try {
+      await postNotice(cleanup, { sender: from, recipient, lines, hostname, mailName }, flags);
+    } catch (error) {
+      log.warn(`postmaster notify: ${(error as Error).message}`);
+    }
   };
 }
 

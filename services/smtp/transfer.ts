@@ -154,7 +154,9 @@ class Dialogue {
     }
     if (accepted.length === 0) {
       this.stage = 'sending end of data -- message may be sent more than once';
-      await this.#ask('.', settings.dataDoneMs, true);
+      session.quitSent = !this.#job.keep;
+      session.send(session.quitSent ? '.\r\nQUIT\r\n' : '.\r\n');
+      await session.reply(settings.dataDoneMs);
       return;
     }
     await this.#sendMessage();
@@ -163,7 +165,9 @@ class Dialogue {
 
   /** Takes leave in the middle; a session that is kept gets its RSET when it is used again. */
   #abort(): void {
-    if (!this.#job.keep) this.#job.session.send('RSET\r\n');
+    if (this.#job.keep) return;
+    this.#job.session.send('RSET\r\n');
+    this.#job.session.resetSent = true;
   }
 
   get #isProbe(): boolean {
@@ -187,8 +191,8 @@ class Dialogue {
   }
 
   /** A pipelined command is on its way already. */
-  #ask(line: string, timeoutMs: number, notSent = !this.#pipelined): Promise<Reply> {
-    if (notSent) this.#job.session.send(`${line}\r\n`);
+  #ask(line: string, timeoutMs: number): Promise<Reply> {
+    if (!this.#pipelined) this.#job.session.send(`${line}\r\n`);
     return this.#job.session.reply(timeoutMs);
   }
 
@@ -229,6 +233,7 @@ class Dialogue {
     if (held !== undefined && session.features.delayDot) held = await this.#delayDot(held, quit);
     if (held !== undefined) await session.write(held, settings.dataXferMs);
     session.quitSent = quit;
+    session.transcript?.said(quit ? '.\r\nQUIT' : '.');
     this.stage = 'sending end of data -- message may be sent more than once';
   }
 
@@ -276,11 +281,13 @@ class Dialogue {
 
   async #fail(recipient: Recipient, reply: Reply, command: CommandName): Promise<void> {
     const { session, ledger } = this.#job;
+    session.transcript?.failed(reply);
     await ledger.fail([recipient], saidTrouble(session.peer, reply, command), whereOf(this.#job));
   }
 
   async #failAll(reply: Reply, command: CommandName): Promise<void> {
     const { session, ledger } = this.#job;
+    session.transcript?.failed(reply);
     await ledger.fail(ledger.open, saidTrouble(session.peer, reply, command), whereOf(this.#job));
   }
 }

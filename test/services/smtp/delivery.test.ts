@@ -41,6 +41,33 @@ test('a small message is three writes: EHLO, the envelope, and all the rest', as
   assert.match(chunks[2] ?? '', /^Subject: x[\s\S]*\r\n\.\r\nQUIT\r\n$/);
 });
 
+test('a check without end defers its own message, and no other', async (t) => {
+  const peer = await startSmtpPeer(t);
+  const agent = startAgent(t, {
+    slots: 10,
+    main: {
+      pattern_time_limit: '1s',
+      smtp_body_checks: 'regexp:{{/^(a*)*(b*)*(a*)*\\1\\2\\3c$$/ IGNORE}, {/^fine/ REPLACE good}}',
+    },
+  });
+  const nexthop = `[127.0.0.1]:${peer.port}`;
+  const line = `${'a'.repeat(120)}b${'a'.repeat(120)}b`;
+  const ended: string[] = [];
+  const slow = agent.deliver(nexthop, { content: `Subject: x\n\n${line}\n` }).then((done) => {
+    ended.push('slow');
+    return done;
+  });
+  const other = await agent.deliver(nexthop, { content: 'Subject: x\n\nfine\n' });
+  ended.push('other');
+  assert.equal(other.status, 0);
+  assert.equal(peer.messages[0]?.content, 'Subject: x\r\n\r\ngood\r\n');
+  const [report] = (await slow).reports;
+  assert.deepEqual(ended, ['other', 'slow']);
+  assert.equal(report?.service, 'defer');
+  assert.equal(report?.reason, 'local data error while talking to 127.0.0.1[127.0.0.1]');
+  assert.match(agent.log(), /warning: smtp_body_checks: no answer in time for "aaa/);
+});
+
 test('a connection is used again, and the log counts', async (t) => {
   const peer = await startSmtpPeer(t);
   const agent = startAgent(t);
