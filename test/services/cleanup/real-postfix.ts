@@ -99,8 +99,8 @@ export async function startRealPostfix(
     'bounce unix - - n - 0 bounce',
     'defer unix - - n - 0 bounce',
     'trace unix - - n - 0 bounce',
-    'postlog unix-dgram n - n - 1 postlogd',
     ...(options.master ?? []),
+    'postlog unix-dgram n - n - 1 postlogd',
   ];
   writeFileSync(join(configuration, 'master.cf'), `${services.join('\n')}\n`);
   for (const [name, text] of Object.entries(options.files ?? {})) {
@@ -117,7 +117,8 @@ export async function startRealPostfix(
     await gone;
     rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   });
-  await until(() => existsSync(join(queue, 'public/cleanup')), 'master is listening');
+  // The last of its sockets: the others are listening by then.
+  await until(() => existsSync(join(queue, 'public/postlog')), 'master is listening');
   return {
     directory,
     queue,
