@@ -77,7 +77,7 @@ test('checks see every line, however the message comes in pieces', async (t) => 
       body_checks: 'regexp:{{/^line 2999/ REPLACE the last line}, {/^line 1 / IGNORE}}',
       message_strip_characters: '\\0',
     },
-    only: ['cleanup unix n - n - 1 cleanup', REWRITE],
+    only: ['cleanup unix n - n - 0 cleanup', REWRITE],
   });
   const header = `X-Long: ${'y'.repeat(70_000)}.`;
   const { status, records } = await send(mail, 'Subject: x', header, '', ...long);
@@ -94,7 +94,7 @@ test('checks work inside an empty root directory', { skip: !isRoot && 'needs roo
   const mail = await startMailSystem(t, {
     main: { in_flow_delay: '0', body_checks: 'regexp:$config_directory/checks' },
     files: { checks: '/^reject me/ REJECT rejected\n' },
-    only: ['cleanup unix n - y - 1 cleanup', REWRITE],
+    only: ['cleanup unix n - y - 0 cleanup', REWRITE],
   });
   const { status } = await send(mail, 'Subject: x', '', 'fine', 'reject me');
   assert.equal(status, `${CLEANUP_STATUS.CONT}`);
@@ -112,7 +112,7 @@ test('a table in trouble defers the message', async (t) => {
       header_checks: 'regexp:{{/^x-never/ OK}}, fail:always',
       body_checks: 'regexp:/no/such/file',
     },
-    only: ['cleanup unix n - n - 1 cleanup', REWRITE],
+    only: ['cleanup unix n - n - 0 cleanup', REWRITE],
   });
   const { status } = await send(mail, 'Subject: x', '', 'fine');
   assert.equal(status, `${CLEANUP_STATUS.WRITE}`);
