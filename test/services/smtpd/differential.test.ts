@@ -45,8 +45,23 @@ const DIFFERENCES: Readonly<
   },
 };
 
+/** Who talks first may still come second, when the machine has much to do. */
+const EARLY_TRIES = 3;
 /** Settings at once: each has to start its servers. */
 const CONCURRENCY = 4;
+
+async function retried(tries: number, action: () => Promise<void>): Promise<void> {
+  for (let left = tries; left > 1; left -= 1) {
+    if (
+      await action().then(
+        () => true,
+        () => false,
+      )
+    )
+      return;
+  }
+  await action();
+}
 
 test('smtpd answers as Postfix', {
   skip: whyNoPostfix(),
@@ -61,8 +76,10 @@ test('smtpd answers as Postfix', {
       for (const [name, given] of Object.entries(sessions)) {
         await group.test(`${setting}: ${name}`, async () => {
           const { steps, ...options }: Session = 'steps' in given ? given : { steps: given };
-          const found = await pairs[setting]?.converse(steps, options);
-          assert.deepEqual(found?.ours, found?.real);
+          await retried(options.early ? EARLY_TRIES : 1, async () => {
+            const found = await pairs[setting]?.converse(steps, options);
+            assert.deepEqual(found?.ours, found?.real);
+          });
         });
       }
     }),
