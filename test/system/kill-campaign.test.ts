@@ -16,7 +16,12 @@ const SESSIONS = 10;
 const KILL_EVERY_MS = Number(process.env.CAMPAIGN_KILL_MS ?? 300);
 /** Nothing may stand still for longer than this while there is work. */
 const STALL_MAX_MS = 5000;
+/** On a machine that takes long to start a daemon both are so many times that. */
+const KILL_RECOVERIES = 1;
+const STALL_RECOVERIES = 16;
 const DUPLICATES_PER_KILL = 0.3;
+/** A short campaign may have bad luck: so many standard deviations of it. */
+const CHANCE = 2;
 const ARRIVAL_LIMIT_MS = 120_000;
 /** A slow machine spends most of its time on starting processes: then fewer messages must do. */
 const OFFER_LIMIT_MS = 100_000;
@@ -39,6 +44,7 @@ test('no message that was accepted is lost while processes are killed', async (t
     mailDirectory: true,
   });
   const local = root ? 'games' : '';
+  const recoveryMs = await measureRecovery(mail);
   const accepted = new Set<string>();
   const acceptedAt: number[] = [];
   let next = 0;
@@ -53,7 +59,7 @@ test('no message that was accepted is lost while processes are killed', async (t
       acceptedAt.push(monotonic());
     }
   };
-  const killer = startKiller(mail);
+  const killer = startKiller(mail, Math.max(KILL_EVERY_MS, KILL_RECOVERIES * recoveryMs));
   await Promise.all(Array.from({ length: SESSIONS }, sender));
   const kills = killer.stop();
 
@@ -73,23 +79,38 @@ test('no message that was accepted is lost while processes are killed', async (t
     ARRIVAL_LIMIT_MS,
   ).catch(() => assert.fail(`lost: ${missing().slice(0, 5).join(', ')} of ${accepted.size}`));
   const duplicates = [...arrived().values()].reduce((sum, count) => sum + count - 1, 0);
-  t.diagnostic(`${accepted.size} accepted, ${kills} kills, ${duplicates} duplicates`);
+  t.diagnostic(
+    `${accepted.size} accepted, ${kills} kills, ${duplicates} duplicates, recovery ${Math.round(recoveryMs)} ms`,
+  );
   assert.ok(accepted.size >= ACCEPTED_MIN, `only ${accepted.size} messages were accepted`);
   assert.ok(kills > 10, `only ${kills} kills`);
-  assert.ok(duplicates <= Math.ceil(kills * DUPLICATES_PER_KILL), `${duplicates} duplicates`);
+  const expected = kills * DUPLICATES_PER_KILL;
+  assert.ok(duplicates <= expected + CHANCE * Math.sqrt(expected), `${duplicates} duplicates`);
   const gaps = acceptedAt.slice(1).map((time, at) => time - (acceptedAt[at] ?? time));
   const longest = Math.max(...gaps);
-  assert.ok(longest < STALL_MAX_MS, `nothing was accepted for ${Math.round(longest)} ms`);
+  const stallMax = Math.max(STALL_MAX_MS, STALL_RECOVERIES * recoveryMs);
+  assert.ok(longest < stallMax, `nothing was accepted for ${Math.round(longest)} ms`);
 });
 
+/** How long it takes, in ms, until a message is accepted again after all daemons were killed. */
+async function measureRecovery(mail: MailSystem): Promise<number> {
+  const accept = () =>
+    eventually('an accepted message', () => trySend(mail.port, 'first', 'friend@far.test'));
+  await accept();
+  for (const pid of childrenOf(mail.masterPid())) process.kill(pid, 'SIGKILL');
+  const start = monotonic();
+  await accept();
+  return monotonic() - start;
+}
+
 /** Kills a random child of master, again and again. @returns how many died */
-function startKiller(mail: MailSystem): { stop(): number } {
+function startKiller(mail: MailSystem, everyMs: number): { stop(): number } {
   const master = mail.masterPid();
   let kills = 0;
   let stopped = false;
   const run = async () => {
     while (!stopped) {
-      await sleep(KILL_EVERY_MS);
+      await sleep(everyMs);
       const victims = childrenOf(master);
       const victim = victims[Math.floor(Math.random() * victims.length)];
       if (victim === undefined || stopped) continue;
