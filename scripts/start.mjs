@@ -251,7 +251,8 @@ async function sendBySmtp(text) {
 function canConnect() {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
-    socket.on('connect', () => socket.end('QUIT\r\n', () => resolve(true)));
+    // Who talks before the greeting is noted in the log.
+    socket.once('data', () => socket.end('QUIT\r\n', () => resolve(true)));
     socket.on('error', () => resolve(false));
   });
 }
