@@ -253,7 +253,7 @@ function canConnect() {
     const socket = connect(port, '127.0.0.1');
     // Who talks before the greeting is noted in the log.
     socket.once('data', () => socket.end('QUIT\r\n', () => resolve(true)));
-    socket.on('error', () => resolve(false));
+    for (const end of ['error', 'close']) socket.on(end, () => resolve(false));
   });
 }
 
