@@ -5,10 +5,12 @@ import { FatalError } from '../../lib/log/fatal.ts';
 import { type Log, openLog } from '../../lib/log/log.ts';
 import { withType } from '../../lib/table/aliases-file.ts';
 import {
+  type Answer,
   openTableOrThrow,
   type Table,
   type TableContext,
   TableError,
+  TableOpenError,
 } from '../../lib/table/table.ts';
 import { type BuildOptions, removeKeys } from '../../lib/table/table-build.ts';
 import {
@@ -147,26 +149,37 @@ function dump({ command, maps, context, options }: Run): number {
 
 const CHUNK_CHARACTERS = 1 << 16;
 
+/** Lines for stdout, many of them with one write. */
+class Output {
+  any = false;
+  #text = '';
+
+  line(text: string): void {
+    this.any = true;
+    this.#text += `${text}\n`;
+    if (this.#text.length < CHUNK_CHARACTERS) return;
+    this.end();
+  }
+
+  end(): void {
+    process.stdout.write(this.#text);
+    this.#text = '';
+  }
+}
+
 function print(
   entries: Iterable<readonly [string, string]>,
   { format }: MapCommand,
   options: ParsedOptions,
 ): void {
-  let text = '';
-  for (const [key, value] of entries) {
-    text += `${format(key, decoded(value, options))}\n`;
-    if (text.length < CHUNK_CHARACTERS) continue;
-    process.stdout.write(text);
-    text = '';
-  }
-  process.stdout.write(text);
+  const output = new Output();
+  for (const [key, value] of entries) output.line(format(key, decoded(value, options)));
+  output.end();
 }
 
 async function queryKey({ maps, context, options }: Run, key: string): Promise<number> {
   for (const name of maps) {
-    const table = openTableOrThrow(name, context);
-    const value = await ask(table, key, context);
-    table.close();
+    const value = await askOnce(name, key, context);
     if (value === undefined) continue;
     process.stdout.write(`${decoded(value, options)}\n`);
     return 0;
@@ -174,42 +187,88 @@ async function queryKey({ maps, context, options }: Run, key: string): Promise<n
   return 1;
 }
 
+async function askOnce(
+  name: string,
+  key: string,
+  context: TableContext,
+): Promise<string | undefined> {
+  const table = openTableOrThrow(name, context);
+  try {
+    return await ask(table, key, context);
+  } finally {
+    // A table may have a connection open, which would keep us here.
+    table.close();
+  }
+}
+
 async function queryInput(run: Run): Promise<number> {
   const { command, maps, context, options } = run;
   const bytes = readFileSync(0);
   const keys = command.queryKeys?.(options, bytes, run.configuration) ?? lines(bytes);
   const tables = maps.map((name) => openTableOrThrow(name, context));
-  let found = false;
-  for (const key of keys) {
-    for (const table of tables) {
-      const value = await ask(table, key, context);
-      if (value === undefined) continue;
-      process.stdout.write(`${command.format(key, decoded(value, options))}\n`);
-      found = true;
-      break;
-    }
+  try {
+    return (await queryKeys(keys, tables, run)) ? 0 : 1;
+  } finally {
+    for (const table of tables) table.close();
   }
-  for (const table of tables) table.close();
-  return found ? 0 : 1;
 }
 
-async function ask(table: Table, key: string, { log }: TableContext): Promise<string | undefined> {
-  const value = await answer(table, key);
+/** @returns whether any was found */
+async function queryKeys(
+  keys: readonly string[],
+  tables: readonly Table[],
+  { command, context, options }: Run,
+): Promise<boolean> {
+  const output = new Output();
+  try {
+    for (const key of keys) {
+      for (const table of tables) {
+        // Nothing is waited for where the answer is there: this is most of a long list's time.
+        const answer = ask(table, key, context);
+        const value = answer instanceof Promise ? await answer : answer;
+        if (value === undefined) continue;
+        output.line(command.format(key, decoded(value, options)));
+        break;
+      }
+    }
+  } finally {
+    output.end();
+  }
+  return output.any;
+}
+
+function ask(table: Table, key: string, context: TableContext): Answer {
+  try {
+    const answer = table.lookup(key);
+    if (!(answer instanceof Promise)) return checked(answer, table, key, context);
+    return answer.then(
+      (value) => checked(value, table, key, context),
+      (error: unknown) => failed(error, table),
+    );
+  } catch (error) {
+    return failed(error, table);
+  }
+}
+
+function checked(
+  value: string | undefined,
+  table: Table,
+  key: string,
+  { log }: TableContext,
+): string | undefined {
   if (value !== '') return value;
   log?.warn(`table ${table.name}: key ${key}: empty string result is not allowed`);
   log?.warn(`table ${table.name} should return NO RESULT in case of NOT FOUND`);
   return value;
 }
 
-async function answer(table: Table, key: string): Promise<string | undefined> {
-  try {
-    return await table.lookup(key);
-  } catch (error) {
-    if (!(error instanceof TableError)) throw error;
-    const prefix = `table ${table.name}: `;
-    const message = error.message.startsWith(prefix) ? error.message : prefix + error.message;
-    throw new FatalError(message, { cause: error });
-  }
+function failed(error: unknown, table: Table): never {
+  if (!(error instanceof TableError)) throw error;
+  // A table that could not be opened until now says so as it would have then.
+  if (error instanceof TableOpenError) throw error;
+  const prefix = `table ${table.name}: `;
+  const message = error.message.startsWith(prefix) ? error.message : prefix + error.message;
+  throw new FatalError(message, { cause: error });
 }
 
 /** `-F`: the table holds the base64 of a file's contents. */

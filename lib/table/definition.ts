@@ -35,6 +35,11 @@ export interface TableContext {
   readonly fold?: boolean;
   /** False: `$1` in a pattern's result is refused, where a sender could abuse it. */
   readonly substitution?: boolean;
+  /**
+   * The answers decide whose rights something has: `proxy:` is opened in this process, and servers
+   * that nobody has authenticated are refused.
+   */
+  readonly sensitive?: boolean;
   /** The table's values name files; the lookup gives their base64 contents (`postmap -F`). */
   readonly valuesAreFiles?: boolean;
   /** True: of two entries with one key the first counts; else such a source is no table at all. */

@@ -95,7 +95,9 @@ function notMade(type: string): string {
 }
 
 const OPENED_READ_ONLY: ReadonlySet<string> = new Set(
-  'cidr environ inline pcre pipemap randmap regexp texthash unionmap unix'.split(' '),
+  'cidr environ inline pcre pipemap randmap regexp socketmap sqlite tcp texthash unionmap unix'.split(
+    ' ',
+  ),
 );
 
 function readOnlyText(type: string, name: string): string {

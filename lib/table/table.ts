@@ -19,7 +19,10 @@ import { isIndexedType, openIndexed } from './indexed-table.ts';
 import { openInline, openInternal, openTextHash } from './memory-table.ts';
 import { openPcre, openRegexp } from './pattern-table.ts';
 import { openEnviron, openFail, openNis, openStatic, openUnix } from './small-tables.ts';
+import { openSocketMap } from './socketmap-table.ts';
+import { openSqlite } from './sqlite-table.ts';
 import { TableList } from './table-list.ts';
+import { openTcp } from './tcp-table.ts';
 
 export type { Answer, Table, TableContext, TableLog } from './definition.ts';
 export { TableError, TableOpenError } from './definition.ts';
@@ -38,14 +41,17 @@ const OPENERS: Readonly<Record<string, TableOpener>> = {
   proxy: (name, context) => openTableOrThrow(name, context),
   randmap: openRandom,
   regexp: openRegexp,
+  socketmap: openSocketMap,
+  sqlite: (name, context) => openSqlite(name, context, openTableOrThrow),
   static: openStatic,
+  tcp: openTcp,
   texthash: openTextHash,
   unionmap: (name, context) => openUnion(name, context, openTableOrThrow),
   unix: openUnix,
 };
 
 const NOT_BUILT: ReadonlySet<string> = new Set(
-  'ldap memcache mongodb mysql netinfo nisplus pgsql socketmap sqlite tcp'.split(' '),
+  'ldap memcache mongodb mysql netinfo nisplus pgsql'.split(' '),
 );
 
 /** Every table type that openTable knows, for `postconf -m`. */

@@ -18,7 +18,7 @@ const FILE_TYPES: ReadonlySet<string> = new Set(['texthash', 'regexp', 'pcre', '
 export function openAliasTables(text: string, context: TableContext): AliasTable[] {
   return splitList(text).map((item) => {
     const name = item.startsWith('proxy:') ? item.slice('proxy:'.length) : item;
-    const table = openTable(name, { ...context, substitution: false });
+    const table = openTable(name, { ...context, substitution: false, sensitive: true });
     return { table, owner: ownerOf(name) };
   });
 }

@@ -58,7 +58,13 @@ export class LocalTables {
 function openAll(parameters: Parameters, watch: TableWatch): OpenedTables {
   const open = (
     parameter: 'mailbox_transport_maps' | 'mailbox_command_maps' | 'fallback_transport_maps',
-  ) => openTables(parameters[parameter], { ...watch, parameter, substitution: false });
+  ) =>
+    openTables(parameters[parameter], {
+      ...watch,
+      parameter,
+      substitution: false,
+      sensitive: parameter === 'mailbox_command_maps',
+    });
   return {
     aliases: openAliasTables(parameters.alias_maps, watch),
     mailboxTransports: open('mailbox_transport_maps'),

@@ -100,16 +100,7 @@ for (const name of ['/etc/aliases', 'environ:', 'static:', ':x']) {
   });
 }
 
-for (const type of [
-  'ldap',
-  'mysql',
-  'pgsql',
-  'sqlite',
-  'memcache',
-  'socketmap',
-  'tcp',
-  'nisplus',
-]) {
+for (const type of ['ldap', 'mysql', 'pgsql', 'memcache', 'nisplus']) {
   test(`${type} is refused by name`, () => {
     const message = `unsupported dictionary type: ${type} (not built into Posthaste)`;
     assert.throws(() => openTableOrThrow(`${type}:x`, {}), { message });
