@@ -14,6 +14,9 @@ export interface Table {
   lookup(key: string): Answer;
   /** All entries, for `postmap -s`; tables that cannot list them have no such function. */
   entries?(): Iterable<readonly [key: string, value: string]>;
+  /** Puts an entry in, and takes one out; tables that live in memory only. */
+  update?(key: string, value: string): void;
+  remove?(key: string): boolean;
   /** Whether the file behind the table is no longer the one that was opened. */
   changed(): boolean;
   close(): void;
@@ -40,6 +43,8 @@ export interface TableContext {
    * that nobody has authenticated are refused.
    */
   readonly sensitive?: boolean;
+  /** We are proxymap(8): `proxy:` is opened in this process. */
+  readonly proxied?: boolean;
   /** The table's values name files; the lookup gives their base64 contents (`postmap -F`). */
   readonly valuesAreFiles?: boolean;
   /** True: of two entries with one key the first counts; else such a source is no table at all. */

@@ -33,7 +33,15 @@ export function openInline(text: string, context: TableContext): Table {
 
 /** `internal:name`: a table for a program's own use, empty at first. */
 export function openInternal(name: string, context: TableContext): Table {
-  return memoryTable(`internal:${name}`, new Map(), context);
+  const entries = new Map<string, string>();
+  const fold = folding(context);
+  return {
+    ...memoryTable(`internal:${name}`, entries, context),
+    update(key, value) {
+      entries.set(fold(key), value);
+    },
+    remove: (key) => entries.delete(fold(key)),
+  };
 }
 
 function memoryTable(

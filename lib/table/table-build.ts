@@ -1,5 +1,13 @@
 /** Makes and changes table files: what postmap, postalias and newaliases do. */
-import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { errorText, isErrno } from '../os/error.ts';
 import { flock } from '../os/locks.ts';
 import { type TableContext, TableOpenError } from './definition.ts';
@@ -75,6 +83,39 @@ export function removeKeys(name: string, keys: Iterable<string>, context: TableC
     return removed.length > 0;
   });
   return removed;
+}
+
+/** One change of a table: `value` is put in, or without one the key is taken out. */
+export interface Change {
+  readonly key: string;
+  readonly value?: string;
+}
+
+/**
+ * Makes changes to `type:path`, all of them or none; a table that is not there is made.
+ *
+ * @returns for each of them whether it changed anything
+ * @throws {TableOpenError}
+ */
+export function changeTable(
+  name: string,
+  changes: readonly Change[],
+  context: TableContext,
+): boolean[] {
+  const { type, path } = indexedName(name, (refused) => readOnlyText(refused, name));
+  const fold = folding(context);
+  let done: boolean[] = [];
+  const target = { path: path + INDEXED_SUFFIX[type], mode: PLAIN_MODE, keep: true };
+  if (changes.length === 0 && existsSync(target.path)) return [];
+  changeFile(target, (file) => {
+    done = changes.map(({ key, value }) => {
+      if (value === undefined) return file.remove(fold(key));
+      file.put(fold(key), value, true);
+      return true;
+    });
+    return done.includes(true) || changes.length === 0;
+  });
+  return done;
 }
 
 /** @throws {TableOpenError} when the type has no file that a command could write */

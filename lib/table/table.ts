@@ -18,6 +18,7 @@ import {
 import { isIndexedType, openIndexed } from './indexed-table.ts';
 import { openInline, openInternal, openTextHash } from './memory-table.ts';
 import { openPcre, openRegexp } from './pattern-table.ts';
+import { openProxy } from './proxy-table.ts';
 import { openEnviron, openFail, openNis, openStatic, openUnix } from './small-tables.ts';
 import { openSocketMap } from './socketmap-table.ts';
 import { openSqlite } from './sqlite-table.ts';
@@ -37,8 +38,7 @@ const OPENERS: Readonly<Record<string, TableOpener>> = {
   nis: openNis,
   pcre: openPcre,
   pipemap: (name, context) => openPipe(name, context, openTableOrThrow),
-  // proxymap(8) saves Postfix open files; ours opens the table itself.
-  proxy: (name, context) => openTableOrThrow(name, context),
+  proxy: openProxied,
   randmap: openRandom,
   regexp: openRegexp,
   socketmap: openSocketMap,
@@ -53,6 +53,28 @@ const OPENERS: Readonly<Record<string, TableOpener>> = {
 const NOT_BUILT: ReadonlySet<string> = new Set(
   'ldap memcache mongodb mysql netinfo nisplus pgsql'.split(' '),
 );
+
+/** Parts of addresses are not looked up in these. */
+const PATTERN_TYPES: ReadonlySet<string> = new Set(
+  'cidr fail pcre randmap regexp socketmap tcp'.split(' '),
+);
+
+/** What is asked of proxymap(8), unless the answer must not come from another process. */
+function openProxied(name: string, context: TableContext): Table {
+  if (context.sensitive === true || context.proxied === true)
+    return openTableOrThrow(name, context);
+  splitTableName(name);
+  return openProxy(name, isPatternName(name), context);
+}
+
+/** Whether a table would be one of patterns, by its name alone. */
+function isPatternName(text: string): boolean {
+  const { type, name } = splitTableName(text);
+  if (type === 'proxy') return isPatternName(name);
+  if (type !== 'unionmap' && type !== 'pipemap') return PATTERN_TYPES.has(type);
+  const members = splitItems(name.slice(1, -1));
+  return members.every((member) => member.includes(':') && isPatternName(member));
+}
 
 /** Every table type that openTable knows, for `postconf -m`. */
 export function tableTypes(): string[] {

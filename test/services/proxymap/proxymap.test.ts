@@ -1,0 +1,309 @@
+/** proxymap beside Postfix's: the same answers on the wire, and each other's clients. */
+import assert from 'node:assert/strict';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { openTable, openTables, TableError } from '../../../lib/table/table.ts';
+import { parseApproved } from '../../../services/proxymap/approved-tables.ts';
+import { atEnd } from '../../support/cleanup.ts';
+import { eventually } from '../../support/condition.ts';
+import { type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
+import { startRewriting } from '../trivial-rewrite/daemons.ts';
+import { Asker, place, postmap, startProxy } from './daemons.ts';
+
+const READ = {
+  proxy_read_maps:
+    'proxy:texthash:DIR/map, proxy:regexp:DIR/re proxy:hash:/no/such proxy:static:{a b}' +
+    ' pipemap:{inline:{x=y}, proxy:inline:{y=z}} proxy:pipemap:{inline:{a=b}, inline:{b=c}}' +
+    ' proxy:fail:x proxy:bogus:x proxy:inline:{e=} proxy:cidr:/no/such proxy:unix:passwd.byname' +
+    ' proxy:internal:i proxy:inline:{a=1} proxy:proxy:inline:{p=1} proxy:hash:DIR/hashed',
+};
+
+const LOCK = 64;
+const USUAL = LOCK | (1 << 14) | (1 << 19);
+
+function prepared(t: TestContext, main: Readonly<Record<string, string>> = READ): string {
+  const directory = place(t, main);
+  writeFileSync(join(directory, 'map'), 'a b\nU 1\n');
+  writeFileSync(join(directory, 're'), '/^a(.*)/ X$1\n');
+  return directory;
+}
+
+const logOf = (directory: string) => {
+  try {
+    return readFileSync(join(directory, 'log'), 'utf8');
+  } catch {
+    return '';
+  }
+};
+
+/** Bits that say what a table is like; the others say how it is made. */
+const shown = (answer: string) =>
+  answer.replace(/flags=<(\d+)>/, (_, flags: string) => `flags=<${Number(flags) & ~0xc}>`);
+
+const TABLES = [
+  'texthash:DIR/map',
+  'regexp:DIR/re',
+  'hash:/no/such',
+  'static:{a b}',
+  'inline:{y=z}',
+  'pipemap:{inline:{a=b}, inline:{b=c}}',
+  'fail:x',
+  'bogus:x',
+  'inline:{e=}',
+  'cidr:/no/such',
+  'unix:passwd.byname',
+  'internal:i',
+  'inline:{a=1}',
+  'inline:{p=1}',
+  'static:unapproved',
+  'proxy:inline:{a=1}',
+  'nocolon',
+];
+
+test('the same answers as Postfix, byte for byte', { skip: whyNoPostfix() }, async (t) => {
+  const ours = prepared(t);
+  const theirs = prepared(t);
+  startProxy(t, ours, 'ours');
+  startProxy(t, theirs, 'real');
+  const askers = [await Asker.open(t, ours), await Asker.open(t, theirs)] as const;
+  const compare = async (
+    request: string,
+    attributes: Readonly<Record<string, string | number>>,
+  ) => {
+    const [mine, his] = [ours, theirs].map((directory) =>
+      Object.fromEntries(
+        Object.entries(attributes).map(([name, value]) => [
+          name,
+          typeof value === 'string' ? value.replaceAll('DIR', directory) : value,
+        ]),
+      ),
+    );
+    const [one, other] = [
+      await askers[0].ask(request, mine ?? {}),
+      await askers[1].ask(request, his ?? {}),
+    ];
+    // An unavailable table of an unknown type has one bit less.
+    const unknown = attributes['table'] === 'bogus:x';
+    if (!unknown || request !== 'open') {
+      assert.equal(shown(one), shown(other), `${request} ${JSON.stringify(attributes)}`);
+    }
+  };
+  for (const table of TABLES) {
+    await compare('open', { table, flags: USUAL });
+    for (const key of ['a', 'A', 'none', 'e', '', 'root', 'p', 'abc']) {
+      await compare('lookup', { table, flags: USUAL, key });
+    }
+  }
+  const table = 'texthash:DIR/map';
+  await compare('update', { table, flags: LOCK, key: 'a', value: 'x' });
+  await compare('delete', { table, flags: LOCK, key: 'a' });
+});
+
+test('proxywrite makes, changes and lists tables as Postfix does', {
+  skip: whyNoPostfix(),
+}, async (t) => {
+  const main = {
+    proxy_write_maps: 'proxy:btree:DIR/w proxy:regexp:DIR/re proxy:internal:w',
+  };
+  const [ours, theirs] = [prepared(t, main), prepared(t, main)];
+  startProxy(t, ours, 'ours', 'proxywrite');
+  startProxy(t, theirs, 'real', 'proxywrite');
+  const mine = await Asker.open(t, ours, 'proxywrite');
+  const his = await Asker.open(t, theirs, 'proxywrite');
+  const compare = async (
+    request: string,
+    table: string,
+    rest: Readonly<Record<string, string | number>>,
+  ) => {
+    const asked = (directory: string) => ({
+      table: table.replace('DIR', directory),
+      flags: USUAL,
+      ...rest,
+    });
+    assert.equal(
+      shown(await mine.ask(request, asked(ours))),
+      shown(await his.ask(request, asked(theirs))),
+      `${request} ${table} ${JSON.stringify(rest)}`,
+    );
+  };
+  for (const table of ['btree:DIR/w', 'regexp:DIR/re', 'internal:w', 'hash:DIR/map']) {
+    await compare('open', table, {});
+    await compare('lookup', table, { key: 'a' });
+    await compare('update', table, { key: 'A', value: 'x' });
+    await compare('update', table, { key: 'A', value: 'y' });
+    await compare('lookup', table, { key: 'a' });
+    await compare('sequence', table, { function: 0 });
+    await compare('sequence', table, { function: 1 });
+    await compare('sequence', table, { function: 1 });
+    await compare('sequence', table, { function: 2 });
+    await compare('delete', table, { key: 'a' });
+    await compare('delete', table, { key: 'a' });
+    await compare('lookup', table, { key: 'a' });
+  }
+  for (const key of ['k0', 'k1', 'k2']) await compare('update', 'btree:DIR/w', { key, value: 'v' });
+  for (const number of [0, 1, 1, 1, 0]) {
+    await compare('sequence', 'btree:DIR/w', { function: number });
+  }
+});
+
+const PAIRS: readonly (readonly [client: Maker, server: Maker])[] = [
+  ['ours', 'ours'],
+  ['ours', 'real'],
+  ['real', 'ours'],
+];
+
+for (const [client, server] of PAIRS) {
+  test(`postmap (${client}) asks proxymap (${server})`, { skip: whyNoPostfix() }, (t) => {
+    const directory = prepared(t);
+    startProxy(t, directory, server);
+    const map = `proxy:texthash:${directory}/map`;
+    const ask = (table: string, key: string) => postmap(directory, client, ['-q', key, table]);
+    assert.deepEqual(ask(map, 'A'), { status: 0, output: 'b\n', errors: '' });
+    assert.deepEqual(ask(map, 'none'), { status: 1, output: '', errors: '' });
+    assert.equal(ask(`proxy:regexp:${directory}/re`, 'abc').output, 'Xbc\n');
+    const several = postmap(directory, client, ['-q', '-', map], 'a\nb\na\n');
+    assert.equal(several.output, 'a\tb\na\tb\n');
+    const denied = ask('proxy:static:x', 'a');
+    assert.equal(denied.status, 1);
+    assert.match(
+      denied.errors,
+      /postmap: fatal: proxymap service is not configured for table "static:x"\n$/,
+    );
+    const failing = ask('proxy:fail:x', 'a');
+    assert.equal(failing.status, 1);
+    assert.match(failing.errors, /^postmap: fatal: table proxy:fail:x: query error/);
+    // Postfix's daemon wants a postlogd.
+    if (server === 'real') return;
+    const log = logOf(directory);
+    assert.match(log, /warning: request for unapproved table: "static:x"/);
+    assert.match(
+      log,
+      /to approve this table for read-only access, list proxy:static:x in main\.cf:proxy_read_maps/,
+    );
+  });
+}
+
+test("Postfix's trivial-rewrite asks our proxymap", { skip: whyNoPostfix() }, async (t) => {
+  const directory = prepared(t, {
+    ...READ,
+    transport_maps: 'proxy:texthash:DIR/transport',
+    proxy_read_maps: '$transport_maps',
+    smtputf8_enable: 'no',
+  });
+  writeFileSync(join(directory, 'transport'), 'far.test smtp:[gate.test]\n');
+  startProxy(t, directory, 'ours');
+  for (const kind of ['postfix', 'ours'] as const) {
+    const asker = startRewriting(t, directory, kind);
+    const answer = await asker.ask(['resolve', '', 'ann@far.test']);
+    assert.match(answer ?? '', /transport=<smtp> nexthop=<\[gate\.test\]>/, kind);
+  }
+});
+
+function clientOf(directory: string) {
+  const main: Record<string, string> = {
+    queue_directory: join(directory, 'queue'),
+    smtputf8_enable: 'yes',
+  };
+  return { text: (name: string) => main[name] ?? '' };
+}
+
+test('a changed table is opened anew, and nobody is sent away', async (t) => {
+  const directory = prepared(t);
+  startProxy(t, directory, 'ours');
+  const asker = await Asker.open(t, directory);
+  const lookup = () =>
+    asker.ask('lookup', { table: `texthash:${directory}/map`, flags: USUAL, key: 'a' });
+  assert.equal(await lookup(), 'status=<0> value=<b>');
+  writeFileSync(join(directory, 'next'), 'a c\n');
+  renameSync(join(directory, 'next'), join(directory, 'map'));
+  await eventually('the new table', async () => (await lookup()) === 'status=<0> value=<c>');
+});
+
+test('a table that cannot be opened heals when it is mended', async (t) => {
+  const directory = prepared(t);
+  startProxy(t, directory, 'ours');
+  const asker = await Asker.open(t, directory);
+  const lookup = () =>
+    asker.ask('lookup', { table: `hash:${directory}/hashed`, flags: USUAL, key: 'a' });
+  assert.equal(await lookup(), 'status=<2> value=<>');
+  const why = /hash:\S+\/hashed is unavailable\. open database \S+: No such file/;
+  await eventually('a warning', () => why.test(logOf(directory)));
+  writeFileSync(join(directory, 'hashed'), 'a b\n');
+  assert.equal(postmap(directory, 'ours', ['hash:hashed']).status, 0);
+  await eventually('the new table', async () => (await lookup()) === 'status=<0> value=<b>');
+});
+
+test('the service dies and comes back, and its clients wait for it', async (t) => {
+  const directory = prepared(t);
+  const first = startProxy(t, directory, 'ours');
+  const table = openTable('proxy:inline:{a=1}', { configuration: clientOf(directory) });
+  atEnd(t, () => table.close());
+  assert.equal(await table.lookup('a'), '1');
+  await first.kill();
+  const answer = table.lookup('b');
+  startProxy(t, directory, 'ours');
+  assert.equal(await answer, undefined);
+});
+
+test('without the service, and when it refuses, mail is deferred', async (t) => {
+  const directory = prepared(t);
+  const configuration = clientOf(directory);
+  const tables = openTables('proxy:inline:{a=1}', { configuration, parameter: 'transport_maps' });
+  const path = join(directory, 'queue/private/proxymap');
+  await assert.rejects(async () => tables.lookup('a'), {
+    name: 'TableError',
+    message: `table proxy:inline:{a=1}: query error: connect #11 to subsystem ${path}: No such file or directory; is the mail system up, with proxymap in master.cf?`,
+  });
+  startProxy(t, directory, 'ours');
+  const refused = openTables('proxy:static:x', { configuration, parameter: 'transport_maps' });
+  await assert.rejects(async () => refused.lookup('a'), TableError);
+  assert.equal((await tables.lookup('a'))?.value, '1');
+  tables.close();
+  refused.close();
+});
+
+test('parts of addresses are not put to patterns behind a proxy', () => {
+  const pattern = (name: string) => openTable(`proxy:${name}`, {}).pattern;
+  for (const name of ['regexp:/x', 'tcp:a:1', 'proxy:cidr:/x', 'unionmap:{pcre:/x, fail:y}']) {
+    assert.equal(pattern(name), true, name);
+  }
+  for (const name of ['hash:/x', 'unix:passwd.byname', 'pipemap:{regexp:/x, hash:/y}']) {
+    assert.equal(pattern(name), false, name);
+  }
+});
+
+test('a table that decides about rights is never opened by proxymap', () => {
+  const table = openTable('proxy:inline:{a=1}', { sensitive: true });
+  assert.equal(table.lookup('a'), '1');
+});
+
+test('a newer client says flags twice, and hears them back', async (t) => {
+  const directory = prepared(t);
+  startProxy(t, directory, 'ours');
+  const asker = await Asker.open(t, directory);
+  const table = 'inline:{a=1}';
+  const request = { table, instance_flags: USUAL, flags: 0, key: 'a' };
+  assert.match(await asker.ask('lookup', request), /^status=<0> flags=<\d+> value=<1>$/);
+});
+
+test('a request that there is not', async (t) => {
+  const directory = prepared(t);
+  startProxy(t, directory, 'ours');
+  const asker = await Asker.open(t, directory);
+  assert.equal(await asker.ask('paint', {}), 'status=<3>');
+  const warning = /warning: unrecognized request: "paint", ignored/;
+  await eventually('a warning', () => warning.test(logOf(directory)));
+});
+
+test('parseApproved takes what stands behind proxy:, also inside other tables', () => {
+  assert.deepEqual(
+    [
+      ...parseApproved(
+        'hash:/a, proxy:hash:/b check_sender_access proxy:proxy:hash:/c proxy:nocolon' +
+          ' unionmap:{static:x, proxy:regexp:/d, pipemap:{proxy:static:{e f}}}',
+      ),
+    ],
+    ['hash:/b', 'hash:/c', 'regexp:/d', 'static:{e f}'],
+  );
+});
