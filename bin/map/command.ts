@@ -20,6 +20,7 @@ import {
   UsageError,
 } from '../options/options.ts';
 import { asOwnerOf } from './owner.ts';
+import { openProgress } from './progress.ts';
 
 /** How the two commands differ. */
 export interface MapCommand extends OptionSyntax {
@@ -117,9 +118,14 @@ function build({ command, options, context, maps }: Run): void {
     duplicateKeys: options.has('r') ? 'replace' : options.has('w') ? 'ignore' : 'warn',
   };
   for (const name of maps) {
-    const action = () => command.build(name, how, input);
-    if (options.has('o')) action();
-    else asOwnerOf(name.slice(name.indexOf(':') + 1), action);
+    const progress = openProgress(`${command.program}: ${name}`);
+    const action = () => command.build(name, { ...how, ...progress?.options }, input);
+    try {
+      if (options.has('o')) action();
+      else asOwnerOf(name.slice(name.indexOf(':') + 1), action);
+    } finally {
+      progress?.end();
+    }
   }
 }
 

@@ -30,11 +30,14 @@ export interface BuildOptions extends TableContext {
   readonly incremental?: boolean;
   /** False: a new file gets mode 0644, not the mode of its source (`-p`). */
   readonly copyMode?: boolean;
+  /** Told now and then how many lines have been put in. */
+  readonly progress?: (lines: number) => void;
   /** Entries without which a table of its kind is not complete. */
   readonly extra?: readonly Entry[];
 }
 
 const PLAIN_MODE = 0o644;
+const PROGRESS_LINES = 10_000;
 
 /**
  * Makes the table file of `type:path` from the source at `path`. Readers see the old table or the
@@ -219,10 +222,13 @@ interface Source {
 }
 
 function putLines(file: NewIndexedFile, source: Source, options: BuildOptions): void {
-  const { log, parse = parseMapLine, duplicateKeys = 'warn' } = options;
+  const { log, parse = parseMapLine, duplicateKeys = 'warn', progress } = options;
   const fold = folding(options);
   const utf8 = usesUtf8(options);
+  let count = 0;
   for (const line of sourceLines(source.bytes)) {
+    count += 1;
+    if (count % PROGRESS_LINES === 0) progress?.(count);
     const warn = (text: string) => log?.warn(`${source.from}, line ${line.line}: ${text}`);
     if (utf8 && !line.utf8) {
       warn(`non-UTF-8 input "${printableBytes(line.text)}" -- ignoring this line`);

@@ -38,7 +38,7 @@ const SERVICES: readonly (readonly [daemon: string, line: string])[] = [
 ];
 
 /** What this project has no daemon for is real everywhere. */
-const ONLY_REAL = new Set(['proxymap', 'anvil']);
+const ONLY_REAL = new Set(['anvil']);
 
 interface Arrangement {
   readonly mail: MailSystem;
