@@ -21,6 +21,7 @@ const ASCII = /^[\x00-\x7f]*$/;
 export function parseTemplateFile(file: string, name: string): TemplateSet {
   const templates: Record<TemplateName, Template> = { ...BUILTIN_TEMPLATES };
   const warnings: string[] = [];
+  // Postfix names the line after the one that is wrong, and so do we.
   const lines = file.split('\n');
   if (lines.at(-1) === '') lines.pop();
   for (let at = 0; at < lines.length; ) {
@@ -29,7 +30,9 @@ export function parseTemplateFile(file: string, name: string): TemplateSet {
     if (/^\s*(#|$)/.test(line)) continue;
     const [, label = '', value = ''] = ASSIGNMENT.exec(line) ?? [];
     if (label === '') {
-      throw new TemplateError(`${name}, line ${at}: missing '=' after attribute name: "${line}"`);
+      throw new TemplateError(
+        `${name}, line ${at + 1}: missing '=' after attribute name: "${line}"`,
+      );
     }
     const marker = HERE_DOCUMENT.exec(value)?.[1];
     let text = [value];
@@ -37,11 +40,11 @@ export function parseTemplateFile(file: string, name: string): TemplateSet {
       const end = lines.indexOf(marker, at);
       text = lines.slice(at, end < 0 ? undefined : end);
       at = end < 0 ? lines.length : end + 1;
-      if (end < 0) warnings.push(`${name}, line ${at}: missing "${marker}" end marker`);
+      if (end < 0) warnings.push(`${name}, line ${at + 1}: missing "${marker}" end marker`);
     }
     const kind = kindOf(label);
     if (kind === undefined) {
-      const place = `${name}, line ${at}`;
+      const place = `${name}, line ${at + 1}`;
       warnings.push(`${place}: unknown template name: ${label} -- ignoring this template`);
       continue;
     }

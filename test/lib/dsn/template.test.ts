@@ -37,7 +37,7 @@ test('what a template does not say is as built in', () => {
 
 /** The warnings of real Postfix. */
 for (const [file, warning] of [
-  ['failure_template = <<EOF\nx\n', 't.cf, line 2: missing "EOF" end marker'],
+  ['failure_template = <<EOF\nx\n', 't.cf, line 3: missing "EOF" end marker'],
   [
     block('Bar: x', '', 'y'),
     't.cf: unknown "Bar" header label in failure template -- ignoring this template',
@@ -50,7 +50,7 @@ for (const [file, warning] of [
   [block('', 'é'), 't.cf: 8-bit message text in failure template'],
   [
     'odd_template = <<E\nx\nE\n',
-    't.cf, line 3: unknown template name: odd_template -- ignoring this template',
+    't.cf, line 4: unknown template name: odd_template -- ignoring this template',
   ],
 ] as const) {
   test(warning, () => {
@@ -63,7 +63,7 @@ for (const [file, warning] of [
 test('a line that is no assignment is fatal', () => {
   assert.throws(
     () => parseTemplateFile('garbage line\n', 't.cf'),
-    new TemplateError(`t.cf, line 1: missing '=' after attribute name: "garbage line"`),
+    new TemplateError(`t.cf, line 2: missing '=' after attribute name: "garbage line"`),
   );
 });
 
