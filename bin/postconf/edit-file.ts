@@ -1,13 +1,19 @@
 /** Changing main.cf and master.cf: a new file beside the old one, then renamed over it. */
 import {
   closeSync,
+  existsSync,
+  fchmodSync,
+  fchownSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
+  type Stats,
   statSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { openErrorText } from '../../lib/config/source.ts';
@@ -15,7 +21,9 @@ import { flock } from '../../lib/os/locks.ts';
 
 /** The work file's name, which is also the lock between two editors. */
 const WORK_SUFFIX = '.tmp';
-const MODE = 0o644;
+/** Until it has the mode of the old file: there may be passwords in it. */
+const WORK_MODE = 0o600;
+const PERMISSIONS = 0o7777;
 
 /** A logical line with what stands in it: comments and empty lines stay where they are. */
 export interface Block {
@@ -26,20 +34,40 @@ export interface Block {
 }
 
 /**
- * Rewrites `file` with what `edit` makes of its text. Readers see the old file or the new one.
+ * Rewrites `file` with what `edit` makes of its text. Readers see the old file or the new one,
+ * which has the old one's owner and permissions; a symbolic link stays one. On any failure the
+ * old file is what it was.
  *
  * @throws {Error} with Postfix's text
  */
 export function editFile(file: string, edit: (text: string) => string): void {
-  const work = file + WORK_SUFFIX;
+  const target = existsSync(file) ? realpathSync(file) : file;
+  const work = target + WORK_SUFFIX;
   const fd = openWorkFile(work);
   try {
-    writeAll(fd, edit(readOrFail(file)));
-    fsyncSync(fd);
-    renameSync(work, file);
+    const text = edit(readOrFail(target));
+    writeOrFail(fd, text, work);
+    keepOwner(fd, statSync(target));
+    renameOrFail(work, target);
+  } catch (error) {
+    unlinkSync(work);
+    throw error;
   } finally {
     closeSync(fd);
   }
+}
+
+/** Only root may give files away: anybody else's edit makes the file his own, as in Postfix. */
+function keepOwner(fd: number, { uid, gid, mode }: Stats): void {
+  const made = fstatSync(fd);
+  if (made.uid !== uid || made.gid !== gid) {
+    try {
+      fchownSync(fd, uid, gid);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    }
+  }
+  fchmodSync(fd, mode & PERMISSIONS);
 }
 
 /** Opens and locks the work file: not one that another editor has meanwhile made the real file. */
@@ -57,7 +85,7 @@ function openWorkFile(work: string): number {
 
 function openOrFail(file: string): number {
   try {
-    return openSync(file, 'a', MODE);
+    return openSync(file, 'a', WORK_MODE);
   } catch (cause) {
     throw new Error(`open ${file}: ${openErrorText(cause)}`, { cause });
   }
@@ -71,9 +99,23 @@ function readOrFail(file: string): string {
   }
 }
 
-function writeAll(fd: number, text: string): void {
-  const bytes = Buffer.from(text, 'latin1');
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+function writeOrFail(fd: number, text: string, work: string): void {
+  try {
+    const bytes = Buffer.from(text, 'latin1');
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    fsyncSync(fd);
+  } catch (cause) {
+    // Postfix's words: its buffer is written when the file is closed.
+    throw new Error(`close ${work}: ${openErrorText(cause)}`, { cause });
+  }
+}
+
+function renameOrFail(work: string, target: string): void {
+  try {
+    renameSync(work, target);
+  } catch (cause) {
+    throw new Error(`rename ${work} ${target}: ${openErrorText(cause)}`, { cause });
+  }
 }
 
 /** Splits a file into its logical lines; together they are the file again. */

@@ -35,6 +35,11 @@ export function formatOrigin(origin: Origin): string {
 
 const OPEN_ERRORS: Readonly<Record<string, string>> = {
   EACCES: 'Permission denied',
+  EIO: 'Input/output error',
+  ELOOP: 'Too many levels of symbolic links',
+  EPERM: 'Operation not permitted',
+  EDQUOT: 'Disk quota exceeded',
+  EFBIG: 'File too large',
   EISDIR: 'Is a directory',
   ENOENT: 'No such file or directory',
   ENOTDIR: 'Not a directory',
