@@ -3,20 +3,12 @@
  * when something essential is not there, and warns about owners, modes, and parameters that are
  * set but that this project does not honour.
  */
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  statSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
 import { lookupGroup, lookupUser } from '../../lib/os/identity.ts';
 import type { Administration } from './administration.ts';
 import { configurationTroubles } from './configuration-check.ts';
 import { unhonoured } from './honoured.ts';
+import { ownershipWarnings } from './ownership.ts';
 
 /** A directory below queue_directory: who owns it, and its mode. security.md section 3. */
 interface Place {
@@ -42,8 +34,6 @@ const PLACES: readonly Place[] = [
   { name: 'pid', owner: 'root', group: 'root', mode: 0o755 },
 ];
 
-const GROUP_OR_OTHERS_WRITE = 0o022;
-
 /** `postfix check`: warnings do not fail it. */
 export function check(administration: Administration): number {
   if (!checkFatal(administration)) return 1;
@@ -55,18 +45,30 @@ export function check(administration: Administration): number {
 export function checkFatal(administration: Administration): boolean {
   const { configuration, log } = administration;
   if (!checkConfiguration(administration)) return false;
-  const queue = configuration.get('queue_directory');
-  if (!existsSync(queue)) {
-    log.fatal(`no Postfix queue directory ${queue}!`);
+  const missing = missingPart(configuration);
+  if (missing !== undefined) {
+    log.fatal(`no Postfix ${missing}!`);
     return false;
   }
   try {
     createMissing(administration);
   } catch (error) {
     log.fatal((error as Error).message);
+    log.fatal('unable to create missing queue directories');
     return false;
   }
   return true;
+}
+
+/** Nothing can be done without these. */
+function missingPart(configuration: Configuration): string | undefined {
+  const commands = configuration.get('command_directory');
+  if (!existsSync(commands)) return `command directory ${commands}`;
+  const daemons = configuration.get('daemon_directory');
+  if (!existsSync(daemons)) return `daemon directory ${daemons}`;
+  if (!existsSync(`${daemons}/master`)) return `master program ${daemons}/master`;
+  const queue = configuration.get('queue_directory');
+  return existsSync(queue) ? undefined : `queue directory ${queue}`;
 }
 
 /** Whether the daemons can read main.cf and master.cf; says what is wrong with them. */
@@ -79,10 +81,8 @@ export function checkConfiguration({ configuration, log }: Administration): bool
 /** What is suspicious, but no reason to stop the mail. */
 export function checkWarnings(administration: Administration): void {
   const { configuration, log } = administration;
-  if (process.getuid?.() === 0) checkOwners(administration);
-  for (const id of readdirSync(configuration.queuePath('corrupt'))) {
-    log.warn(`damaged message: corrupt/${id}`);
-  }
+  const owners = process.getuid?.() === 0 ? ownershipWarnings(configuration) : [];
+  for (const line of owners) log.warn(line);
   for (const line of unhonoured(configuration)) log.warn(line);
 }
 
@@ -121,29 +121,4 @@ function gidOf(configuration: Configuration, place: Place): number {
   const group = lookupGroup(name);
   if (group === undefined) throw new Error(`setgid_group = ${name}: there is no such group`);
   return group.gid;
-}
-
-function checkOwners({ configuration, log }: Administration): void {
-  const queue = configuration.get('queue_directory');
-  const configured = ['', 'main.cf', 'master.cf'].map((name) =>
-    join(configuration.directory, name),
-  );
-  for (const path of [queue, ...configured]) {
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined) continue;
-    if (stat.uid !== 0) log.warn(`not owned by root: ${path}`);
-    if (stat.mode & GROUP_OR_OTHERS_WRITE) log.warn(`group or other writable: ${path}`);
-  }
-  const owner = configuration.get('mail_owner');
-  for (const place of PLACES) {
-    const path = configuration.queuePath(place.name);
-    const stat = lstatSync(path);
-    if (stat.isSymbolicLink()) log.warn(`symlink leaves directory: ${path}`);
-    if (stat.uid !== uidOf(configuration, place)) {
-      log.warn(`not owned by ${place.owner === 'root' ? 'root' : owner}: ${path}`);
-    }
-    if (place.group === 'setgid_group' && stat.gid !== gidOf(configuration, place)) {
-      log.warn(`not owned by group ${configuration.get('setgid_group')}: ${path}`);
-    }
-  }
 }

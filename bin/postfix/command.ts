@@ -6,7 +6,11 @@
  */
 import { statSync } from 'node:fs';
 import { chdir } from 'node:process';
-import { type Configuration, loadConfiguration } from '../../lib/config/configuration.ts';
+import {
+  ConfigError,
+  type Configuration,
+  loadConfiguration,
+} from '../../lib/config/configuration.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { openLog } from '../../lib/log/log.ts';
 import { parseOptions } from '../options/options.ts';
@@ -95,6 +99,7 @@ async function run(argv: readonly string[]): Promise<number> {
     return 1;
   }
   chdir('/');
+  if (LEVEL_MATTERS.has(verb)) adviseOnLevel(configuration);
   try {
     return await action({ configuration, log, verbose });
   } catch (error) {
@@ -103,6 +108,31 @@ async function run(argv: readonly string[]): Promise<number> {
   } finally {
     log.flush();
   }
+}
+
+/** The last level at which a default changed, and the verbs that speak of it. */
+const LAST_CHANGE = '3.6';
+const LEVEL_MATTERS = new Set(['start', 'start-fg', 'reload', 'check']);
+
+/** Old defaults are in use: three lines of Postfix's. A level that is none is found by the check. */
+function adviseOnLevel(configuration: Configuration): void {
+  let isOld: boolean;
+  try {
+    const level = '$' + `{{$compatibility_level} <level {${LAST_CHANGE}} ? {old}}`;
+    isOld = configuration.expand(level) === 'old';
+  } catch (error) {
+    if (error instanceof ConfigError) return;
+    throw error;
+  }
+  if (!isOld) return;
+  const log = openLog({ program: 'postfix', configuration, to: 'both', label: 'postfix' });
+  log.info('Postfix is using backwards-compatible default settings');
+  log.info('See http://www.postfix.org/COMPATIBILITY_README.html for details');
+  log.info(
+    `To disable backwards compatibility use "postconf compatibility_level=${LAST_CHANGE}" ` +
+      'and "postfix reload"',
+  );
+  log.flush();
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   loadConfiguration,
   parseOverride,
 } from '../../lib/config/configuration.ts';
+import { ExpansionError, parseLevel } from '../../lib/config/expand.ts';
 import { parsePort, splitInetName } from '../../lib/config/inet-name.ts';
 import { type MasterEntry, parseMasterCf, serviceTrouble } from '../../lib/config/master-cf.ts';
 import { isParameterName, PARAMETERS, type ParameterName } from '../../lib/config/parameters.ts';
@@ -32,11 +33,12 @@ function mainTroubles(configuration: Configuration): string[] {
   const checks: (() => unknown)[] = names
     .filter((name) => !isEmptyText(name, configuration))
     .map((name) => () => configuration.get(name));
-  checks.push(() => configuration.addresses());
+  checks.push(
+    () => configuration.addresses(),
+    () => checkLevel(configuration),
+  );
   if (process.getuid?.() === 0) {
-    checks.push(() => requireAccount(configuration, 'mail_owner'));
-    checks.push(() => requireAccount(configuration, 'setgid_group'));
-    checks.push(() => requireAccount(configuration, 'default_privs'));
+    checks.push(...accountChecks(configuration));
   }
   return checks.flatMap(troubleOf);
 }
@@ -47,16 +49,61 @@ function isEmptyText(name: ParameterName, configuration: Configuration): boolean
   return !COUNTED.has(kind) && configuration.unexpanded(name) === '';
 }
 
-function requireAccount(
-  configuration: Configuration,
-  parameter: 'mail_owner' | 'setgid_group' | 'default_privs',
-): void {
-  const name = configuration.get(parameter);
-  const isGroup = parameter === 'setgid_group';
-  if ((isGroup ? lookupGroup(name) : lookupUser(name)) !== undefined) return;
-  const kind = isGroup ? 'group' : 'user';
-  const text = `parameter ${parameter}: unknown ${kind} name value: ${name}`;
-  throw new ConfigError(text, configuration.origin(parameter));
+/** Three accounts that must not be one another, and not root. Postfix's texts. */
+function accountChecks(configuration: Configuration): (() => void)[] {
+  const fail = (name: AccountParameter, why: string): never => {
+    const text = `file ${join(configuration.directory, 'main.cf')}: ${why}`;
+    throw new ConfigError(text, configuration.origin(name));
+  };
+  const user = (parameter: AccountParameter) => {
+    const name = configuration.get(parameter);
+    const found = lookupUser(name);
+    if (found === undefined) {
+      return fail(parameter, `parameter ${parameter}: unknown user name value: ${name}`);
+    }
+    if (found.uid === 0) {
+      fail(parameter, `parameter ${parameter}: user ${name} has privileged user ID`);
+    }
+    if (found.gid === 0) {
+      fail(parameter, `parameter ${parameter}: user ${name} has privileged group ID`);
+    }
+    return found;
+  };
+  return [
+    () => {
+      user('mail_owner');
+    },
+    () => {
+      const { uid } = user('default_privs');
+      const owner = configuration.get('mail_owner');
+      if (lookupUser(owner)?.uid !== uid) return;
+      const both = 'parameters default_privs and mail_owner specify the same user';
+      fail('default_privs', `${both} ${owner}`);
+    },
+    () => {
+      const name = configuration.get('setgid_group');
+      const gid = lookupGroup(name)?.gid;
+      if (gid === undefined) {
+        return fail('setgid_group', `parameter setgid_group: unknown group name: ${name}`);
+      }
+      const owner = configuration.get('mail_owner');
+      if (lookupUser(owner)?.gid !== gid) return;
+      const both = `parameters mail_owner and setgid_group: user ${owner} and group ${name}`;
+      fail('setgid_group', `${both} have the same group ID: ${gid}`);
+    },
+  ];
+}
+
+type AccountParameter = 'mail_owner' | 'setgid_group' | 'default_privs';
+
+/** Every default depends on it. */
+function checkLevel(configuration: Configuration): void {
+  try {
+    parseLevel(configuration.text('compatibility_level'));
+  } catch (cause) {
+    if (!(cause instanceof ExpansionError)) throw cause;
+    throw new ConfigError(cause.message, configuration.origin('compatibility_level'));
+  }
 }
 
 function masterTroubles(configuration: Configuration): string[] {

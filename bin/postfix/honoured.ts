@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Configuration } from '../../lib/config/configuration.ts';
-import { parseMainCf } from '../../lib/config/main-cf.ts';
+import { type Configuration, parseOverride, splitList } from '../../lib/config/configuration.ts';
+import { parseMasterCf } from '../../lib/config/master-cf.ts';
+import { formatOrigin } from '../../lib/config/source.ts';
+import { parseDaemonOptions } from '../../lib/server/options.ts';
 
 /** Made by the build from the sources; it lies above the directory of this program. */
 const LIST = '../honoured.json';
@@ -9,18 +11,40 @@ const LIST = '../honoured.json';
 const TRANSPORT_SUFFIX =
   /^(?:[a-z0-9]+)_(?=(?:destination|delivery|extra|initial|minimum|recipient|transport|time)_)/;
 
-/** One line for each parameter that is set in main.cf and has no effect here. */
+/** One line for each parameter that main.cf or a `-o` of master.cf sets, and that has no effect. */
 export function unhonoured(configuration: Configuration): string[] {
   const honoured = new Set(readList());
-  const referred = referredNames(configuration);
-  return configuration
-    .names()
-    .filter((name) => !honoured.has(name) && !isOfTransport(name, honoured) && !referred.has(name))
-    .map((name) => {
-      const origin = configuration.origin(name);
-      const where = origin === undefined ? 'main.cf' : `${origin.file}, line ${origin.line}`;
-      return `${where}: parameter "${name}" is set, but Posthaste does not honour it`;
+  const settings = [...mainSettings(configuration), ...masterSettings(configuration)];
+  const referred = referredNames(settings);
+  return settings
+    .filter(
+      ({ name }) => !honoured.has(name) && !isOfTransport(name, honoured) && !referred.has(name),
+    )
+    .map(({ name, place }) => {
+      return `${place}: parameter "${name}" is set, but Posthaste does not honour it`;
     });
+}
+
+interface PlacedSetting {
+  readonly name: string;
+  readonly value: string;
+  readonly place: string;
+}
+
+function mainSettings(configuration: Configuration): PlacedSetting[] {
+  return configuration.names().map((name) => {
+    const origin = configuration.origin(name);
+    const place = origin === undefined ? 'main.cf' : formatOrigin(origin);
+    return { name, value: configuration.unexpanded(name) ?? '', place };
+  });
+}
+
+function masterSettings({ directory }: Configuration): PlacedSetting[] {
+  const file = join(directory, 'master.cf');
+  return parseMasterCf(readFileSync(file, 'utf8'), file).flatMap(({ name, type, args, origin }) => {
+    const place = `${formatOrigin(origin)}: service ${name}/${type}: -o`;
+    return parseDaemonOptions(args).overrides.map((text) => ({ ...parseOverride(text), place }));
+  });
 }
 
 function isOfTransport(name: string, honoured: ReadonlySet<string>): boolean {
@@ -28,12 +52,17 @@ function isOfTransport(name: string, honoured: ReadonlySet<string>): boolean {
   return suffix !== name && honoured.has(`default_${suffix}`);
 }
 
-/** Names that other parameters refer to: the administrator's own, for use in values. */
-function referredNames(configuration: Configuration): Set<string> {
-  const file = join(configuration.directory, 'main.cf');
-  const settings = parseMainCf(readFileSync(file, 'utf8'), file).values();
-  const values = [...settings].map(({ value }) => value).join('\n');
-  return new Set([...values.matchAll(/\$[{(]?(\w+)/g)].map(([, name]) => name ?? ''));
+/**
+ * Names that other parameters refer to: the administrator's own, for use in values; and those of
+ * his restriction classes.
+ */
+function referredNames(settings: readonly PlacedSetting[]): Set<string> {
+  const values = settings.map(({ value }) => value).join('\n');
+  const classes = settings.filter(({ name }) => name === 'smtpd_restriction_classes');
+  return new Set([
+    ...[...values.matchAll(/\$[{(]?\s*(\w+)/g)].map(([, name]) => name ?? ''),
+    ...classes.flatMap(({ value }) => splitList(value)),
+  ]);
 }
 
 function readList(): string[] {

@@ -133,6 +133,11 @@ export function createConfiguration(parts: {
     } catch (error) {
       const origin = settings.get(name)?.origin ?? { file: join(directory, 'main.cf'), line: 0 };
       if (error instanceof ExpansionError) {
+        // Every default may depend on it, and is not to blame.
+        const level = settings.get('compatibility_level');
+        if (error.message.endsWith(` level syntax: "${level?.value}"`)) {
+          throw new ConfigError(error.message, level?.origin);
+        }
         const why = `dictionary mail_dict: macro processing error: ${error.message}`;
         throw new ConfigError(`${why}, in ${name}`, origin);
       }

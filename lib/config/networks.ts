@@ -52,7 +52,7 @@ export function ownAddresses(interfaces: string, protocols: string): readonly Ow
 export function networksByStyle(style: string, addresses: readonly OwnAddress[]): string {
   const widths = ['host', 'subnet', 'class'];
   if (!widths.includes(style)) {
-    throw new NetworkError(`unknown mynetworks_style value "${style}" in "${style}"`);
+    throw new NetworkError(`unknown mynetworks mask style value "${style}" in "${style}"`);
   }
   const networks = addresses.map(({ address, family, prefix }) => {
     const full = family === 4 ? 32 : 128;
