@@ -1,10 +1,14 @@
+import { monotonic } from '../clock/clock.ts';
 import { formatAttributes } from '../ipc/attributes.ts';
 import { connectPatiently, IMPATIENT } from '../ipc/connect-patiently.ts';
 import type { IpcConnection } from '../ipc/connection.ts';
+import { ConnectionPool, type Lease } from '../ipc/connection-pool.ts';
+import { IpcError } from '../ipc/error.ts';
+import { exchange } from '../ipc/exchange.ts';
 import { int, type Shape, type Values } from '../ipc/fields.ts';
 import { expectProtocol } from '../ipc/greeting.ts';
 import { PROTOCOLS } from '../ipc/protocols.ts';
-import { type ClientOptions, TIMEOUT_MS } from './options.ts';
+import { type ClientOptions, LIMITS } from './options.ts';
 
 /** Connections of one client: open now, and made in this time unit. */
 export interface ConnectionCounts {
@@ -26,7 +30,15 @@ export type AnvilEvent = 'message' | 'recipient' | 'newtls' | 'auth';
 export interface AnvilOptions extends ClientOptions {
   /** `private/anvil` unless given. */
   readonly socketPath?: string;
+  /** How long a failing anvil is not asked again. */
+  readonly pauseMs?: number;
 }
+
+/** A client of ours waits for anvil before it is greeted: better no limits than no mail. */
+const WAIT_MS = 10_000;
+const PAUSE_MS = 10_000;
+
+type Reply = Shape & { status: typeof int };
 
 const CONNECT_REPLY = { status: int, count: int, rate: int };
 const RATE_REPLY = { status: int, rate: int };
@@ -42,110 +54,177 @@ const LOOKUP_REPLY = {
 };
 
 /**
- * Counts what a client does, in anvil(8), for all processes. anvil takes the connections of a
- * client back when the process that counted them goes away. It never stops mail: every answer is
- * `undefined` when anvil fails, with a warning in the log.
- *
- * `ident` is `service:address`.
+ * Has anvil(8) count what clients do, for all processes. It never stops mail: every answer is
+ * `undefined` when anvil fails. The log says so once, and again when anvil is back.
  */
 export class AnvilClient {
   readonly #options: AnvilOptions;
-  #connection: IpcConnection | undefined;
-  /** Requests are made one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #waitMs: number;
+  readonly #pool: ConnectionPool;
+  #isFailing = false;
+  #pausedUntil = 0;
 
   constructor(options: AnvilOptions = {}) {
     this.#options = options;
+    this.#waitMs = Math.min(options.timeoutMs ?? WAIT_MS, WAIT_MS);
+    this.#pool = new ConnectionPool(() => this.#open(), options.limits ?? LIMITS);
   }
 
-  connect(ident: string): Promise<ConnectionCounts | undefined> {
-    return this.#ask('connect', ident, CONNECT_REPLY);
+  /** A client that has connected to us. @param ident `service:address` */
+  visit(ident: string): AnvilVisit {
+    return new AnvilVisit(ident, this.#pool, (question) => this.#attempt(question));
   }
 
-  async disconnect(ident: string): Promise<void> {
-    await this.#ask('disconnect', ident, STATUS_REPLY);
-  }
-
-  /** @returns how many of these the client has made in this time unit */
-  async count(event: AnvilEvent, ident: string): Promise<number | undefined> {
-    return (await this.#ask(event, ident, RATE_REPLY))?.rate;
-  }
-
-  /** How many new TLS sessions there were; counts nothing. */
-  async newTlsRate(ident: string): Promise<number | undefined> {
-    return (await this.#ask('newtls_status', ident, RATE_REPLY))?.rate;
-  }
-
+  /** What anvil knows of a client; counts nothing. */
   lookup(ident: string): Promise<ClientCounts | undefined> {
-    return this.#ask('lookup', ident, LOOKUP_REPLY);
+    return this.#attempt(() =>
+      exchange(this.#pool, formatRequest('lookup', ident), LOOKUP_REPLY, {
+        extra: true,
+        persistent: true,
+      }),
+    );
   }
 
   close(): void {
-    this.#connection?.close();
-    this.#connection = undefined;
+    this.#pool.close();
   }
 
-  #ask<S extends Shape & { status: typeof int }>(
-    request: string,
-    ident: string,
-    shape: S,
-  ): Promise<Values<S> | undefined> {
-    const answer = this.#last.then(() => this.#exchange(request, ident, shape));
-    this.#last = answer;
-    return answer;
-  }
-
-  async #exchange<S extends Shape & { status: typeof int }>(
-    request: string,
-    ident: string,
-    shape: S,
-  ): Promise<Values<S> | undefined> {
-    const bytes = formatAttributes(
-      [
-        ['request', request],
-        ['ident', ident],
-      ],
-      { form: 'plain' },
-    );
+  async #attempt<T>(question: () => Promise<T>): Promise<T | undefined> {
+    if (monotonic() < this.#pausedUntil) return undefined;
     try {
-      const reused = this.#connection !== undefined && !this.#connection.isStale;
-      const reply = await this.#attempt(bytes, shape);
-      // anvil may have left and come back meanwhile.
-      const answer = reply ?? (reused ? await this.#attempt(bytes, shape) : undefined);
-      return answer !== undefined && (answer as { status: number }).status === 0
-        ? answer
-        : undefined;
+      const answer = await question();
+      if (this.#isFailing) this.#options.log?.info('anvil answers again');
+      this.#isFailing = false;
+      return answer;
     } catch (error) {
-      this.#connection?.abort();
-      this.#connection = undefined;
-      this.#options.log?.warn((error as Error).message);
+      if (!(error instanceof IpcError)) throw error;
+      this.#pausedUntil = monotonic() + (this.#options.pauseMs ?? PAUSE_MS);
+      if (!this.#isFailing) {
+        const { message } = error;
+        this.#options.log?.warn(`${message} -- going on without limits for clients`);
+      }
+      this.#isFailing = true;
       return undefined;
     }
   }
 
-  async #attempt<S extends Shape>(request: Buffer, shape: S): Promise<Values<S> | undefined> {
-    const connection = await this.#connected();
-    await connection.send(request);
-    const reply = await connection.receive(shape, { extra: true });
-    if (reply === undefined) {
-      connection.abort();
-      this.#connection = undefined;
-    }
-    return reply as Values<S> | undefined;
-  }
-
-  async #connected(): Promise<IpcConnection> {
-    if (this.#connection?.isStale === false) return this.#connection;
-    this.#connection?.abort();
-    this.#connection = undefined;
-    const { socketPath = 'private/anvil', timeoutMs = TIMEOUT_MS } = this.#options;
-    const connection = await connectPatiently(socketPath, timeoutMs, {
+  async #open(): Promise<IpcConnection> {
+    const { socketPath = 'private/anvil' } = this.#options;
+    const connection = await connectPatiently(socketPath, this.#waitMs, {
       patience: IMPATIENT,
-      ...this.#options,
       form: 'plain',
     });
-    this.#connection = connection;
-    await expectProtocol(connection, PROTOCOLS.anvil);
+    try {
+      await expectProtocol(connection, PROTOCOLS.anvil);
+    } catch (error) {
+      connection.abort();
+      throw error;
+    }
     return connection;
   }
+}
+
+/**
+ * One client, from its connecting to us to its leaving. It has a connection to anvil to itself:
+ * Postfix's anvil remembers one client for each, and takes it for gone when the connection closes,
+ * so that nobody stays counted whose process has died.
+ */
+export class AnvilVisit {
+  readonly #ident: string;
+  readonly #pool: ConnectionPool;
+  readonly #attempt: <T>(question: () => Promise<T>) => Promise<T | undefined>;
+  #lease: Lease | undefined;
+  /** Requests are made one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param attempt asks, and answers `undefined` when that fails */
+  constructor(
+    ident: string,
+    pool: ConnectionPool,
+    attempt: <T>(question: () => Promise<T>) => Promise<T | undefined>,
+  ) {
+    this.#ident = ident;
+    this.#pool = pool;
+    this.#attempt = attempt;
+  }
+
+  connect(): Promise<ConnectionCounts | undefined> {
+    return this.#ask('connect', CONNECT_REPLY);
+  }
+
+  /** @returns how many of these the client has made in this time unit */
+  async count(event: AnvilEvent): Promise<number | undefined> {
+    return (await this.#ask(event, RATE_REPLY))?.rate;
+  }
+
+  /** How many new TLS sessions there were; counts nothing. */
+  async newTlsRate(): Promise<number | undefined> {
+    return (await this.#ask('newtls_status', RATE_REPLY))?.rate;
+  }
+
+  /** The client has gone. Nobody needs to wait for it. */
+  async disconnect(): Promise<void> {
+    await this.#last;
+    const connection = this.#lease?.connection;
+    // An anvil that has gone meanwhile has forgotten the client.
+    if (connection === undefined || connection.isStale) return this.#drop();
+    const answer = await this.#ask('disconnect', STATUS_REPLY);
+    if (answer === undefined || this.#lease === undefined) return this.#drop();
+    this.#pool.release(this.#lease.connection);
+    this.#lease = undefined;
+  }
+
+  #ask<S extends Reply>(request: string, shape: S): Promise<Values<S> | undefined> {
+    const answer = this.#last.then(() => this.#attempt(() => this.#exchange(request, shape)));
+    this.#last = answer.catch(() => {});
+    return answer;
+  }
+
+  async #exchange<S extends Reply>(request: string, shape: S): Promise<Values<S>> {
+    // A connection of ours that anvil has closed meanwhile: it has left, and master starts another.
+    for (;;) {
+      if (this.#lease?.connection.isStale) this.#drop();
+      const wasOpen = this.#lease !== undefined;
+      this.#lease ??= await this.#pool.acquire();
+      const { connection, reused } = this.#lease;
+      try {
+        const answer = await ask(connection, request, this.#ident, shape);
+        if (answer !== undefined) return answer;
+      } catch (error) {
+        this.#drop();
+        throw error;
+      }
+      this.#drop();
+      if (!wasOpen && !reused) throw new IpcError(`${connection.peer}: closed without an answer`);
+    }
+  }
+
+  #drop(): void {
+    this.#lease?.connection.abort();
+    this.#lease = undefined;
+  }
+}
+
+/** @returns `undefined` when anvil has closed the connection instead */
+async function ask<S extends Reply>(
+  connection: IpcConnection,
+  request: string,
+  ident: string,
+  shape: S,
+): Promise<Values<S> | undefined> {
+  await connection.send(formatRequest(request, ident));
+  const answer = await connection.receive(shape, { extra: true });
+  const status = (answer as { status: number } | undefined)?.status ?? 0;
+  if (status !== 0) throw new IpcError(`${connection.peer}: status ${status} for ${request}`);
+  return answer;
+}
+
+function formatRequest(request: string, ident: string): Buffer {
+  return formatAttributes(
+    [
+      ['request', request],
+      ['ident', ident],
+    ],
+    { form: 'plain' },
+  );
 }

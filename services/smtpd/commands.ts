@@ -70,7 +70,10 @@ function notBuilt(reply: string): Command['run'] {
 }
 
 /** Nobody can log in. */
-function auth({ smtpd, helo }: Session): Answer {
+async function auth(session: Session): Promise<Answer> {
+  const tooMany = await session.overLimit('auth');
+  if (tooMany !== undefined) return { reply: tooMany };
+  const { smtpd, helo } = session;
   return smtpd.parameters.smtpd_helo_required && helo === undefined
     ? { reply: '503 5.5.1 Error: send HELO/EHLO first' }
     : { reply: '503 5.5.1 Error: authentication not enabled' };

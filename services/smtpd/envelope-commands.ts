@@ -26,6 +26,8 @@ export async function mail(session: Session, words: readonly Word[]): Promise<An
   if (session.transaction) return { reply: '503 5.5.1 Error: nested MAIL command' };
   const given = splitArguments(words, 'FROM:');
   if (given === undefined) return { reply: '501 5.5.4 Syntax: MAIL FROM:<address>' };
+  const tooMuch = await session.overLimit('message');
+  if (tooMuch !== undefined) return { reply: tooMuch };
   const rules = rulesFor(session);
   const utf8 = rules.smtputf8 === true && given.parameters.some(isSmtpUtf8);
   const sender = await readAddress(session, given.path, { allowNull: true, utf8 });
@@ -109,6 +111,8 @@ export async function rcpt(session: Session, words: readonly Word[]): Promise<An
   if (!transaction) return { reply: '503 5.5.1 Error: need MAIL command' };
   const given = splitArguments(words, 'TO:');
   if (given === undefined) return { reply: '501 5.5.4 Syntax: RCPT TO:<address>' };
+  const tooMany = await session.overLimit('recipient');
+  if (tooMany !== undefined) return { reply: tooMany };
   const recipient = await readAddress(session, given.path, { utf8: transaction.smtputf8 });
   if (recipient === undefined) return { reply: '501 5.1.3 Bad recipient address syntax' };
   const wishes = parseRcptParameters(given.parameters, rulesFor(session));
@@ -187,6 +191,8 @@ export async function vrfy(session: Session, words: readonly Word[]): Promise<An
   if (words.length < 2) {
     return { reply: `501 5.5.4 Syntax: VRFY address${utf8 ? ` [${SMTPUTF8}]` : ''}` };
   }
+  const tooMany = await session.overLimit('recipient');
+  if (tooMany !== undefined) return { reply: tooMany };
   const declared = utf8 && words.length > 2 && isSmtpUtf8(words.at(-1)?.text ?? '');
   const given = joinWords(declared ? words.slice(0, -1) : words, 1);
   const recipient = await readAddress(

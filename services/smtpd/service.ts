@@ -2,11 +2,12 @@
  * smtpd(8): takes mail from the network.
  *
  * Called by SMTP clients; many at once in one process. Calls trivial-rewrite (whose business is an
- * address?), cleanup (which writes the queue file), flush (for ETRN), and looks into tables. It
- * touches no file of the queue. Start reading here, then session.ts. Postfix: smtpd(8).
+ * address?), cleanup (which writes the queue file), flush (for ETRN), anvil (which counts clients), and
+ * looks into tables. It touches no file of the queue. Start reading here, then session.ts. Postfix: smtpd(8).
  */
 import type { Socket } from 'node:net';
 import { quote, unquote } from '../../lib/address/address.ts';
+import { AnvilClient } from '../../lib/clients/anvil.ts';
 import { CLEANUP_FLAG, CleanupClient, type CleanupMessage } from '../../lib/clients/cleanup.ts';
 import { FlushClient } from '../../lib/clients/flush.ts';
 import { clientOptions } from '../../lib/clients/options.ts';
@@ -25,7 +26,7 @@ import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
 import { openTable, openTables } from '../../lib/table/table.ts';
 import { decide, type RestrictionList } from './access.ts';
-import { ClientCounts } from './client-counts.ts';
+import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
 import type { NewlineRule } from './content-reader.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
@@ -70,7 +71,6 @@ export class Smtpd {
   readonly #rewrite: RewriteClient;
   readonly #flush: FlushClient;
   readonly #knowledge: Knowledge;
-  readonly #serviceName: string;
   readonly #mynetworks: MatchList;
   readonly #newlineRule: NewlineRule;
   readonly #newlineExclusions: MatchList;
@@ -79,7 +79,8 @@ export class Smtpd {
   readonly #localRewriteClients: readonly string[];
   readonly #forbidden: MatchList;
   readonly #ignored: MatchList;
-  readonly #counts = new ClientCounts();
+  /** Nobody has a limit without it. */
+  readonly #limits: LimitSettings | undefined;
   #space = { bytes: 0, checkedAt: Number.NEGATIVE_INFINITY };
 
   constructor(context: Context) {
@@ -87,7 +88,6 @@ export class Smtpd {
     this.parameters = parameters;
     this.log = log;
     this.isStandalone = context.standalone;
-    this.#serviceName = context.serviceName;
     this.resolver = openResolver({ nameservers: splitList(parameters.dns_nameservers) });
     const options = { ...clientOptions(configuration, log), patience: PATIENCE };
     this.#cleanup = new CleanupClient({
@@ -102,6 +102,15 @@ export class Smtpd {
       ...options,
       socketPath: `public/${parameters.flush_service_name}`,
     });
+    this.#limits =
+      context.standalone || !hasClientLimits(parameters)
+        ? undefined
+        : {
+            parameters,
+            serviceName: context.serviceName,
+            anvil: new AnvilClient(clientOptions(configuration, log)),
+            log,
+          };
     const { tables } = context;
     const matchList = (name: Parameters<typeof openMatchList>[1]) =>
       openMatchList(configuration, name, (table) => openTable(table, tables));
@@ -137,6 +146,7 @@ export class Smtpd {
     this.#cleanup.close();
     this.#rewrite.close();
     this.#flush.close();
+    this.#limits?.anvil.close();
   }
 
   /** Finds out what a client may do, once its name is known. */
@@ -245,21 +255,11 @@ export class Smtpd {
     return `not enough free space in mail queue: ${bytes} bytes < ${SPACE_FACTOR}*message size limit`;
   }
 
-  /** Counts a client in. @returns the reply that turns it away */
-  async countConnection({ name, address, label }: Client): Promise<string | undefined> {
-    const count = this.#counts.add(address);
-    const { smtpd_client_connection_count_limit: limit, myhostname } = this.parameters;
-    if (limit === 0 || count <= limit) return undefined;
-    const exception = await patternOf(this.#limitExceptions, name, address);
-    if (typeof exception === 'string') return undefined;
-    this.log.warn(
-      `Connection concurrency limit exceeded: ${count} from ${label} for service ${this.#serviceName}`,
-    );
-    return `421 4.7.0 ${myhostname} Error: too many connections from ${address}`;
-  }
-
-  uncountConnection({ address }: Client): void {
-    this.#counts.remove(address);
+  /** The limits of a client; `undefined` for one that has none. */
+  async limitsOf(client: Client): Promise<ClientLimits | undefined> {
+    if (this.#limits === undefined) return undefined;
+    const pattern = await patternOf(this.#limitExceptions, client.name, client.address);
+    return typeof pattern === 'string' ? undefined : new ClientLimits(client, this.#limits);
   }
 
   /** smtpd_forbidden_commands; trouble with a table is not worth losing a client. */

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { sleep } from '../../lib/clock/clock.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
+import type { ClientLimits, LimitedEvent } from './client-limits.ts';
 import { lookupClientName, UNKNOWN } from './client-name.ts';
 import { CommandCounts } from './command-counts.ts';
 import type { Line } from './command-input.ts';
@@ -72,6 +73,7 @@ export class Session {
   #refused: string | undefined;
   /** Reasons to refuse later what was permitted: since the client connected, and said HELO. */
   #deferrals: { client?: string; helo?: string } = {};
+  #limits: ClientLimits | undefined;
   #errors = 0;
   #junk = 0;
   #sink: ContentSink | undefined;
@@ -182,6 +184,11 @@ export class Session {
     return this.#log(decision, decision.refusal ?? deferral, address);
   }
 
+  /** Counts what the client is about to do. @returns the reply when that is too often */
+  overLimit(event: LimitedEvent): Promise<string | undefined> | undefined {
+    return this.#limits?.refusal(event);
+  }
+
   /** The recipient, if there is just one. */
   get onlyRecipient(): string | undefined {
     const { recipients = [] } = this.transaction ?? {};
@@ -226,7 +233,7 @@ export class Session {
       perRequest: parameters.smtpd_per_request_deadline,
       bytesPerSecond: parameters.smtpd_min_data_rate,
     });
-    const tooMany = await smtpd.countConnection(this.client);
+    const tooMany = await this.#countIn();
     if (tooMany !== undefined) return this.#send({ reply: tooMany, closes: true });
     if (this.#isOutOfStep()) return this.#send(OUT_OF_STEP);
     if (!parameters.smtpd_delay_reject) {
@@ -234,6 +241,15 @@ export class Session {
       if (this.#refused !== undefined) return this.#send({ reply: this.#refused });
     }
     this.#send({ reply: `220 ${parameters.smtpd_banner}` });
+  }
+
+  /** @returns the reply for a client that comes too often */
+  async #countIn(): Promise<string | undefined> {
+    const limits = await this.smtpd.limitsOf(this.client);
+    // It may have gone while we looked up who it is.
+    if (this.#hasEnded) return undefined;
+    this.#limits = limits;
+    return limits?.connect();
   }
 
   #onLine(line: Line): Promise<void> | void {
@@ -433,7 +449,9 @@ export class Session {
       client: this.client.label,
       counts: this.counts.list(),
     });
-    this.smtpd.uncountConnection(this.client);
+    this.#limits?.disconnect().catch((error) => {
+      this.smtpd.log.error(`cannot count ${this.client.label} out: ${describeFailure(error)}`);
+    });
   }
 
   #logLost(why: 'lost connection' | 'timeout' | 'too many errors'): void {

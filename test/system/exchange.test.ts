@@ -37,9 +37,6 @@ const SERVICES: readonly (readonly [daemon: string, line: string])[] = [
   ['postlogd', 'postlog unix-dgram n - n - 1 %'],
 ];
 
-/** What this project has no daemon for is real everywhere. */
-const ONLY_REAL = new Set(['anvil']);
-
 interface Arrangement {
   readonly mail: MailSystem;
   readonly peer: SmtpPeer;
@@ -56,10 +53,9 @@ async function arrange(
       return argument.includes('later') ? '450 4.7.1 come back later' : '250 2.1.5 Ok';
     },
   });
-  const only = SERVICES.map(([daemon, line]) => {
-    const maker = ONLY_REAL.has(daemon) ? 'real' : makerOf(daemon);
-    return line.replace('%', commandOf(master, maker, daemon));
-  });
+  const only = SERVICES.map(([daemon, line]) =>
+    line.replace('%', commandOf(master, makerOf(daemon), daemon)),
+  );
   const mail = await startMailSystem(t, {
     only,
     postfix: master === 'ours' ? undefined : '/usr/sbin/postfix',
@@ -133,6 +129,7 @@ const DAEMONS = [
   'bounce',
   'pickup',
   'showq',
+  'anvil',
 ] as const;
 
 test('all daemons are ours', { skip: whyNoPostfix() }, async (t) => {

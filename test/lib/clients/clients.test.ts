@@ -12,6 +12,7 @@ import type { IpcConnection } from '../../../lib/ipc/connection.ts';
 import { int, str } from '../../../lib/ipc/fields.ts';
 import { keepingReply } from '../../../lib/ipc/keep.ts';
 import { PROTOCOLS } from '../../../lib/ipc/protocols.ts';
+import type { Log } from '../../../lib/log/log.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
@@ -228,16 +229,68 @@ test('a service that is not there is tried again, so often', async (t) => {
   });
 });
 
-test('a failing anvil stops nothing', async (t) => {
+const ANVIL_HELLO = Buffer.from('protocol=anvil_protocol\n\n');
+
+test('a failing anvil stops nothing, and is warned of once', async (t) => {
   const path = `${freshDirectory(t)}/anvil`;
-  const client = new AnvilClient({ socketPath: path, timeoutMs: 200 });
-  assert.equal(await client.connect('smtpd:192.0.2.1'), undefined);
-  await scriptedService(t, path, async (connection) => {
-    await connection.send(Buffer.from('protocol=anvil_protocol\n\n'));
+  const lines: string[] = [];
+  const log = {
+    warn: (text: string) => lines.push(`warn ${text}`),
+    info: (text: string) => lines.push(`info ${text}`),
+  } as unknown as Log;
+  const client = new AnvilClient({ socketPath: path, timeoutMs: 200, pauseMs: 0, log });
+  const visit = () => client.visit('smtpd:192.0.2.1');
+  assert.equal(await visit().connect(), undefined);
+  assert.equal(await visit().count('message'), undefined);
+  const broken = await scriptedService(t, path, async (connection) => {
+    await connection.send(ANVIL_HELLO);
     await connection.receiveBytes();
     await connection.send(Buffer.from('status=0\nco'));
     await connection.awaitEnd();
   });
-  assert.equal(await client.connect('smtpd:192.0.2.1'), undefined);
+  assert.equal(await visit().connect(), undefined);
+  broken.stop();
+  await scriptedService(t, path, async (connection) => {
+    await connection.send(ANVIL_HELLO);
+    await connection.receiveBytes();
+    await connection.send(Buffer.from('status=0\nrate=7\n\n'));
+    await connection.awaitEnd();
+  });
+  assert.equal(await visit().count('auth'), 7);
+  assert.deepEqual(lines, [
+    `warn connect to ${path}: No such file or directory -- going on without limits for clients`,
+    'info anvil answers again',
+  ]);
+  client.close();
+});
+
+test('an anvil that hangs is not waited for by each client', async (t) => {
+  const path = `${freshDirectory(t)}/anvil`;
+  const service = await scriptedService(t, path, (connection) => connection.awaitEnd());
+  const client = new AnvilClient({ socketPath: path, timeoutMs: 100, pauseMs: 60_000 });
+  assert.equal(await client.visit('smtpd:192.0.2.1').connect(), undefined);
+  assert.equal(await client.visit('smtpd:192.0.2.2').connect(), undefined);
+  assert.equal(service.connections(), 1);
+});
+
+test('each client has a connection to anvil of its own, and the next one takes it over', async (t) => {
+  const path = `${freshDirectory(t)}/anvil`;
+  const service = await scriptedService(t, path, async (connection) => {
+    await connection.send(ANVIL_HELLO);
+    for (let bytes = await connection.receiveBytes(); bytes; ) {
+      const isConnect = bytes.toString().startsWith('request=connect\n');
+      await connection.send(Buffer.from(`status=0\n${isConnect ? 'count=1\nrate=1\n' : ''}\n`));
+      bytes = await connection.receiveBytes();
+    }
+  });
+  const client = new AnvilClient({ socketPath: path });
+  const [first, second] = [client.visit('smtpd:192.0.2.1'), client.visit('smtpd:192.0.2.2')];
+  await Promise.all([first.connect(), second.connect()]);
+  assert.equal(service.connections(), 2);
+  await first.disconnect();
+  const third = client.visit('smtpd:192.0.2.3');
+  assert.deepEqual(await third.connect(), { status: 0, count: 1, rate: 1 });
+  assert.equal(service.connections(), 2);
+  await Promise.all([second.disconnect(), third.disconnect()]);
   client.close();
 });

@@ -171,21 +171,38 @@ test('cleanup: a message, an aborted one, and a refused one', { skip }, async (t
   });
 });
 
-test('anvil: counts, over one connection', { skip }, async (t) => {
+test('anvil: counts what a client does', { skip }, async (t) => {
   const master = scriptedMaster(t, MAIN);
   start(master, 'anvil', 'private/anvil', '-l');
   const client = new AnvilClient({ socketPath: master.path('private/anvil') });
   atEnd(t, () => client.close());
   const ident = 'smtpd:192.0.2.1';
-  const counts = await client.connect(ident);
+  const visit = client.visit(ident);
+  const counts = await visit.connect();
   assert.deepEqual([counts?.count, counts?.rate], [1, 1]);
-  assert.equal(await client.count('message', ident), 1);
-  assert.equal(await client.count('message', ident), 2);
-  assert.equal(await client.count('recipient', ident), 1);
+  assert.equal(await visit.count('message'), 1);
+  assert.equal(await visit.count('message'), 2);
+  assert.equal(await visit.count('recipient'), 1);
+  assert.equal(await visit.count('newtls'), 1);
+  assert.equal(await visit.newTlsRate(), 1);
   const known = await client.lookup(ident);
   assert.deepEqual([known?.mail, known?.rcpt, known?.auth], [2, 1, 0]);
-  await client.disconnect(ident);
+  await visit.disconnect();
   assert.equal((await client.lookup(ident))?.count, 0);
+});
+
+test('anvil: several clients of one process', { skip }, async (t) => {
+  const master = scriptedMaster(t, MAIN);
+  start(master, 'anvil', 'private/anvil', '-l');
+  const client = new AnvilClient({ socketPath: master.path('private/anvil') });
+  atEnd(t, () => client.close());
+  const ident = 'smtpd:192.0.2.1';
+  const visits = [client.visit(ident), client.visit(ident), client.visit('smtpd:192.0.2.2')];
+  for (const visit of visits) await visit.connect();
+  assert.equal((await client.lookup(ident))?.count, 2);
+  await visits[0]?.disconnect();
+  assert.equal((await client.lookup(ident))?.count, 1);
+  assert.equal((await client.visit(ident).connect())?.count, 2);
 });
 
 test('verify: what was reported is known', { skip }, async (t) => {

@@ -1213,6 +1213,70 @@ export const SETTINGS = {
     },
   },
   // No server is running yet when the client has said its first words: it can't be too fast for them.
+  'few messages': {
+    main: { smtpd_client_message_rate_limit: '1' },
+    sessions: {
+      'counted after its syntax': {
+        from: '127.0.0.7',
+        steps: ['MAIL', EHLO, 'MAIL', FROM, FROM, 'RSET', FROM, 'MAIL FROM:<a b>', 'MAIL', QUIT],
+      },
+      'what is refused counts': {
+        from: '127.0.0.8',
+        steps: [EHLO, 'MAIL FROM:<a b>', FROM, `${FROM} FOO=1`, TO, QUIT],
+      },
+      'counted from session to session': { from: '127.0.0.8', steps: [EHLO, FROM, QUIT] },
+      'not for our own clients': [EHLO, FROM, 'RSET', FROM, 'RSET', FROM, QUIT],
+    },
+  },
+  'few recipients at a time': {
+    main: {
+      smtpd_client_recipient_rate_limit: '2',
+      smtpd_recipient_limit: '1',
+      smtpd_soft_error_limit: '100',
+    },
+    sessions: {
+      'counted after its syntax': {
+        from: '127.0.0.7',
+        steps: [TO, EHLO, FROM, 'RCPT', TO, 'RCPT TO:<a b>', TO, 'RCPT TO:<a b>', 'RCPT', QUIT],
+      },
+      'beyond another limit': { from: '127.0.0.8', steps: [EHLO, FROM, TO, TO, TO, TO, QUIT] },
+      VRFY: {
+        from: '127.0.0.9',
+        steps: [
+          EHLO,
+          'VRFY',
+          'VRFY a b',
+          'VRFY root@lab.test',
+          'VRFY root',
+          'VRFY',
+          FROM,
+          TO,
+          QUIT,
+        ],
+      },
+      'not for our own clients': [EHLO, FROM, TO, 'RSET', FROM, TO, 'RSET', FROM, TO, QUIT],
+    },
+  },
+  'few log-ins': {
+    main: { smtpd_client_auth_rate_limit: '1', smtpd_helo_required: 'yes' },
+    sessions: {
+      'without AUTH': { from: '127.0.0.7', steps: ['AUTH', EHLO, 'AUTH PLAIN', 'AUTH', QUIT] },
+    },
+  },
+  'few connections': {
+    main: {
+      smtpd_client_connection_rate_limit: '1',
+      smtpd_client_event_limit_exceptions: '127.0.0.8',
+      smtpd_recipient_limit: '1',
+    },
+    sessions: {
+      'the first': { from: '127.0.0.7', steps: [EHLO, QUIT] },
+      'the second': { from: '127.0.0.7', steps: ['await end'] },
+      'the third': { from: '127.0.0.7', steps: ['await end'] },
+      'one that is excused': { from: '127.0.0.8', steps: [EHLO, QUIT] },
+      'again excused': { from: '127.0.0.8', steps: [EHLO, QUIT] },
+    },
+  },
   'talking first': {
     main: {},
     sessions: { EHLO: { early: true, steps: [send(`${EHLO}\r\n`, 2), FROM, QUIT] } },

@@ -1,0 +1,191 @@
+/**
+ * Limits for clients, counted across processes: with Postfix's smtpd and anvil, and ours, in each
+ * combination, under either master.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { eventually } from '../../support/condition.ts';
+import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
+import {
+  commandOf,
+  daemonDirectory,
+  type Maker,
+  whyNoPostfix,
+} from '../../support/real-postfix.ts';
+import { Dialogue } from './dialogue.ts';
+
+const FROM = 'MAIL FROM:<ann@client.test>';
+const TOO_MANY = '421 4.7.0 mx.lab.test Error: too many connections from 127.0.0.1';
+
+const LINES: readonly (readonly [daemon: string, line: string])[] = [
+  ['smtpd', '127.0.0.1:0 inet n - n - - %'],
+  ['anvil', 'anvil unix - - n - 1 %'],
+  ['proxymap', 'proxymap unix - - n - - %'],
+  ['cleanup', 'cleanup unix n - n - 0 %'],
+  ['trivial-rewrite', 'rewrite unix - - n - - %'],
+  ['postlogd', 'postlog unix-dgram n - n - 1 %'],
+];
+
+interface Makers {
+  readonly master: Maker;
+  readonly smtpd: Maker;
+  readonly anvil: Maker;
+}
+
+function start(
+  t: TestContext,
+  makers: Makers,
+  main: Readonly<Record<string, string>>,
+): Promise<MailSystem> {
+  const makerOf = (daemon: string): Maker => {
+    if (daemon === 'smtpd' || daemon === 'anvil') return makers[daemon];
+    return daemon === 'proxymap' ? 'real' : 'ours';
+  };
+  return startMailSystem(t, {
+    only: LINES.map(([daemon, line]) =>
+      line.replace('%', commandOf(makers.master, makerOf(daemon), daemon)),
+    ),
+    postfix: makers.master === 'ours' ? undefined : '/usr/sbin/postfix',
+    main: {
+      daemon_directory: daemonDirectory(makers.master),
+      command_directory: makers.master === 'ours' ? join(process.cwd(), 'build/bin') : '/usr/sbin',
+      smtpd_peername_lookup: 'no',
+      smtpd_client_event_limit_exceptions: '',
+      ...main,
+    },
+  });
+}
+
+async function meet(t: TestContext, { port }: MailSystem): Promise<Dialogue> {
+  const dialogue = new Dialogue({ port });
+  t.after(() => dialogue.socket.destroy());
+  await dialogue.expect(1);
+  return dialogue;
+}
+
+async function say(dialogue: Dialogue, ...lines: readonly string[]): Promise<string> {
+  for (const line of lines) await dialogue.play(line);
+  return dialogue.replies.at(-1) ?? '';
+}
+
+/** Waits until a client is let in. */
+function admitted(t: TestContext, mail: MailSystem): Promise<Dialogue> {
+  return eventually('a place', async () => {
+    const client = await meet(t, mail);
+    if (client.replies[0]?.startsWith('220')) return client;
+    await client.close();
+    return undefined;
+  });
+}
+
+const ARRANGEMENTS: readonly Makers[] = [
+  { master: 'ours', smtpd: 'ours', anvil: 'ours' },
+  { master: 'ours', smtpd: 'ours', anvil: 'real' },
+  { master: 'ours', smtpd: 'real', anvil: 'ours' },
+  { master: 'real', smtpd: 'ours', anvil: 'ours' },
+  { master: 'real', smtpd: 'ours', anvil: 'real' },
+  { master: 'real', smtpd: 'real', anvil: 'ours' },
+];
+
+for (const makers of ARRANGEMENTS) {
+  const { master, smtpd, anvil } = makers;
+  const skip = Object.values(makers).includes('real') && whyNoPostfix();
+  test(`${smtpd} smtpd, ${anvil} anvil, ${master} master`, { skip }, async (t) => {
+    const mail = await start(t, makers, {
+      smtpd_client_connection_count_limit: '3',
+      smtpd_client_message_rate_limit: '4',
+      // Each client has a process of its own, whoever is the master.
+      ...(master === 'ours' && smtpd === 'ours' ? { default_process_limit: '5' } : {}),
+    });
+    const clients = [await meet(t, mail), await meet(t, mail), await meet(t, mail)];
+    for (const client of clients) assert.equal(client.replies[0], '220 mx.lab.test ESMTP Postfix');
+    assert.equal((await meet(t, mail)).replies[0], TOO_MANY);
+    await mail.waitForLog(
+      /smtpd\[\d+\]: warning: Connection concurrency limit exceeded: 4 from unknown\[127\.0\.0\.1\] for service 127\.0\.0\.1:\d+$/,
+    );
+    const [first, second, third] = clients as [Dialogue, Dialogue, Dialogue];
+    await say(first, 'QUIT');
+    const next = await admitted(t, mail);
+    assert.equal((await meet(t, mail)).replies[0], TOO_MANY);
+    for (const client of [second, third]) await say(client, 'EHLO c.test', FROM, 'RSET', FROM);
+    assert.equal(
+      await say(next, 'EHLO c.test', FROM),
+      '450 4.7.1 Error: too much mail from 127.0.0.1',
+    );
+    await mail.waitForLog(
+      /smtpd\[\d+\]: warning: Message delivery request rate limit exceeded: 5 from /,
+    );
+    // Who dies says no goodbye.
+    for (const pid of smtpdPids(mail)) process.kill(pid, 'SIGKILL');
+    const after = [await admitted(t, mail), await admitted(t, mail), await admitted(t, mail)];
+    assert.equal((await meet(t, mail)).replies[0], TOO_MANY);
+    assert.equal(after.length, 3);
+  });
+}
+
+/** Those that have served somebody, and are still there. */
+function smtpdPids(mail: MailSystem): number[] {
+  const pids = new Set<number>();
+  for (const [, pid] of mail.log().matchAll(/smtpd\[(\d+)\]: connect from /g))
+    pids.add(Number(pid));
+  return [...pids].filter((pid) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  });
+}
+
+const ALL_OURS: Makers = { master: 'ours', smtpd: 'ours', anvil: 'ours' };
+
+test('several processes of ours count together', async (t) => {
+  const limit = 20;
+  const mail = await start(t, ALL_OURS, {
+    service_processes: '3',
+    smtpd_client_connection_count_limit: String(limit),
+  });
+  const clients = await Promise.all(Array.from({ length: 40 }, () => meet(t, mail)));
+  const welcome = clients.filter(({ replies }) => replies[0]?.startsWith('220'));
+  assert.equal(welcome.length, limit);
+  assert.ok(new Set(smtpdPids(mail)).size > 1, 'one process only');
+  await Promise.all(clients.map((client) => client.close()));
+  await eventually('all of them to be gone', async () => {
+    const again = await Promise.all(Array.from({ length: limit }, () => meet(t, mail)));
+    const done = again.every(({ replies }) => replies[0]?.startsWith('220'));
+    await Promise.all(again.map((client) => client.close()));
+    return done;
+  });
+});
+
+test('without anvil there are no limits, and one warning', async (t) => {
+  const mail = await startMailSystem(t, {
+    master: ['anvil unix - - n - 1 nothing-of-that-name'],
+    main: {
+      smtpd_peername_lookup: 'no',
+      smtpd_client_event_limit_exceptions: '',
+      smtpd_client_message_rate_limit: '1',
+      ipc_timeout: '1s',
+    },
+  });
+  for (let count = 0; count < 3; count += 1) {
+    const client = await meet(t, mail);
+    assert.equal(await say(client, 'EHLO c.test', FROM, 'RSET', FROM), '250 2.1.0 Ok');
+  }
+  const warnings = mail.log().match(/smtpd\[\d+\]: warning: .*/g) ?? [];
+  assert.equal(warnings.length, 1, warnings.join('\n'));
+  assert.match(warnings[0] ?? '', / -- going on without limits for clients$/);
+});
+
+test('an anvil that is replaced goes on counting', async (t) => {
+  const mail = await start(t, ALL_OURS, { smtpd_client_message_rate_limit: '2' });
+  const client = await meet(t, mail);
+  assert.equal(await say(client, 'EHLO c.test', FROM), '250 2.1.0 Ok');
+  mail.run('postfix', ['reload']);
+  await mail.waitForLog(/anvil\[\d+\]: statistics: max connection count 1 for /);
+  await mail.waitForLog(/anvil\[\d+\]: statistics: max message rate 1\/60s for /);
+  assert.equal(await say(client, 'RSET', FROM, 'RSET', FROM), '250 2.1.0 Ok');
+  assert.match(await say(client, 'RSET', FROM), /^450 4\.7\.1 /);
+  assert.doesNotMatch(mail.log(), /smtpd\[\d+\]: warning: (?!Message delivery)/);
+});
