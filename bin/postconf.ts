@@ -1,8 +1,4 @@
-/**
- * postconf(1): shows and edits main.cf and master.cf. Talks to no daemon.
- *
- * Not here: `-b` and `-t`, bounce templates.
- */
+/** postconf(1): shows and edits main.cf and master.cf, and shows templates. Talks to no daemon. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -17,12 +13,15 @@ import { type MasterEntry, parseMasterCf } from '../lib/config/master-cf.ts';
 import type { Setting } from '../lib/config/source.ts';
 import { openErrorText } from '../lib/config/source.ts';
 import { runCommand, say } from './options/command.ts';
+import { parseArguments } from './postconf/arguments.ts';
 import { describeTls, listCapability } from './postconf/capabilities.ts';
 import { runEdit } from './postconf/edit.ts';
 import { findKnownNames, type KnownNames } from './postconf/known-names.ts';
 import { lookupIn, namesOfClasses, showMain } from './postconf/main-parameters.ts';
 import { parseRequest, type Request } from './postconf/request.ts';
 import { showMaster } from './postconf/show-master.ts';
+import { clientFileTroubles } from './postconf/table-clients.ts';
+import { showTemplates } from './postconf/templates.ts';
 
 const warn = (text: string) => say('postconf', `warning: ${text}`);
 
@@ -30,7 +29,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const request = parseRequest(argv);
   const { mode, action, options } = request;
   const directory = configurationDirectory(options.value('c'));
-  if (mode === 'b' || mode === 't') throw new Error(`-${mode} (bounce templates) is not built`);
+  if (mode === 'b' || mode === 't') return showTemplates(mode, request.operands, directory);
   if (mode === 'T') return showTls(options.value('T') ?? '');
   if (action !== 'show') {
     runEdit(request, directory, warn);
@@ -67,20 +66,45 @@ function show(request: Request, directory: string): void {
         settings: new Map(),
         processName: 'postconf',
       })
-    : loadConfiguration({ directory, overrides: options.values('o'), processName: 'postconf' });
+    : withoutReadOnly(directory, options.values('o'));
   configuration.warnings.forEach(warn);
   const entries = readEntries(join(directory, 'master.cf'), mode !== 'p');
   const settings = settingsOf(configuration);
-  const known = findKnownNames(settings, entries);
+  const known = findKnownNames(settings, entries, (name) => configuration.unexpanded(name));
   // Before the warnings: an unknown class is an error.
   namesOfClasses(options.value('C') ?? 'all', known);
-  if (!onlyDefaults) warnOfUndefined(known, directory);
+  for (const entry of entries) {
+    parseArguments(entry.rawArgs, (why) => {
+      warn(`master.cf: ${why}`);
+    });
+  }
+  known.braceTroubles.forEach(warn);
+  if (!onlyDefaults) {
+    known.clients.flatMap(clientFileTroubles).forEach(warn);
+    warnOfUndefined(known, directory);
+  }
+  if (known.expansionError !== undefined) throw known.expansionError;
   process.stdout.write(
     mode === 'p'
       ? showMain(request, configuration, known, warn)
       : showMaster(request, entries, lookupIn(configuration, known), warn),
   );
   if (!onlyDefaults) warnOfUnused(known, directory, mode === 'p');
+}
+
+/** What a program knows of itself can't be set. */
+const READ_ONLY = ['process_id', 'process_name', 'service_name'];
+
+function withoutReadOnly(directory: string, overrides: readonly string[]): Configuration {
+  const configuration = loadConfiguration({ directory, overrides });
+  const settings = new Map(settingsOf(configuration));
+  for (const name of READ_ONLY) {
+    const value = settings.get(name)?.value;
+    if (!settings.delete(name)) continue;
+    warn(`${join(directory, 'main.cf')}: read-only parameter assignment: ${name}=${value}`);
+  }
+  const { warnings } = configuration;
+  return createConfiguration({ directory, settings, warnings, processName: 'postconf' });
 }
 
 /** A missing master.cf is only worth a warning to somebody who looks at main.cf. */
@@ -94,7 +118,7 @@ function readEntries(file: string, needed: boolean): readonly MasterEntry[] {
     warn(why);
     return [];
   }
-  return parseMasterCf(text, file, warn);
+  return parseMasterCf(text, file, warn, 'accept');
 }
 
 function settingsOf(configuration: Configuration): ReadonlyMap<string, Setting> {

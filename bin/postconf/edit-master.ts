@@ -6,6 +6,7 @@ import {
   type MasterField,
   parseMasterLine,
 } from '../../lib/config/master-cf.ts';
+import { parseArguments } from './arguments.ts';
 import { type Block, checkOperand, commentOut, commentsOf, parseBlocks } from './edit-file.ts';
 import { formatEntry, parseSelector, type Selector, selects } from './master-entries.ts';
 import type { Action } from './request.ts';
@@ -138,7 +139,7 @@ function applyEdit(
 
 function entryOf(block: Block, file: string): MasterEntry | undefined {
   if (block.text === undefined || /^\s/.test(block.text)) return undefined;
-  return parseMasterLine(block.text, { file, line: 0 });
+  return parseMasterLine(block.text, { file, line: 0 }, 'accept');
 }
 
 function changed(
@@ -163,28 +164,20 @@ function withParameter(
   name: string,
   value: string | undefined,
 ): readonly string[] {
+  const { options, rest } = parseArguments(words);
+  const setting = `${name}=${value}`;
   const result: string[] = [];
   let done = value === undefined;
-  let at = 0;
-  for (; words[at]?.startsWith('-') && words[at] !== '--'; at += 1) {
-    const next = words[at + 1];
-    if (words[at] !== '-o' || next === undefined) {
-      result.push(words[at] ?? '');
-      continue;
-    }
-    at += 1;
-    if (
-      next
-        .replace(/^\{\s*/, '')
-        .split('=')[0]
-        ?.trim() !== name
-    )
-      result.push('-o', next);
-    else if (value !== undefined && !done) {
-      result.push('-o', `${name}=${value}`);
+  for (const option of options) {
+    if (option.value === undefined) {
+      result.push(option.flag);
+    } else if (option.value.split('=')[0]?.trim() !== name) {
+      result.push('-o', `{${option.value}}`);
+    } else if (!done) {
+      result.push('-o', setting);
       done = true;
     }
   }
-  if (!done) result.push('-o', `${name}=${value}`);
-  return [...result, ...words.slice(at)];
+  if (!done) result.push('-o', setting);
+  return [...result, ...rest.map((word) => (/\s/.test(word) ? `{${word}}` : word))];
 }

@@ -1,9 +1,11 @@
 /** How postconf prints: `name = value`, folded when asked. */
 import type { ParsedOptions } from '../options/options.ts';
 
-/** A folded line is shorter than this. */
-const LINE_LIMIT = 80;
-const INDENT = '    ';
+/** A folded line is not longer than this. */
+export const LINE_LIMIT = 80;
+/** Nor are those of a master.cf entry longer than this. */
+export const MASTER_WIDTH = LINE_LIMIT - 1;
+export const INDENT = '    ';
 
 export interface Form {
   /** `-f` */
@@ -26,17 +28,17 @@ export function formatSetting(name: string, value: string, form: Form): string {
   return `${form.fold ? foldWords(line.split(' ')) : line}\n`;
 }
 
-/** Words on lines of less than 80 columns, where words permit. */
+/** Words on lines of 80 columns at most, where words permit. */
 function foldWords(words: readonly string[]): string {
-  return foldItems('', words, true);
+  return foldItems('', words, LINE_LIMIT);
 }
 
 /** Appends items to `start`; one that does not fit goes to an indented line of its own. */
-export function foldItems(start: string, items: readonly string[], fold: boolean): string {
+export function foldItems(start: string, items: readonly string[], limit: number): string {
   let text = start;
   let width = start.length - (start.lastIndexOf('\n') + 1);
   for (const item of items) {
-    if (width > 0 && fold && width + 1 + item.length > LINE_LIMIT) {
+    if (width > 0 && width + 1 + item.length > limit) {
       text += `\n${INDENT}${item}`;
       width = INDENT.length + item.length;
     } else {
@@ -49,5 +51,5 @@ export function foldItems(start: string, items: readonly string[], fold: boolean
 
 /** The same, with the first item on an indented line of its own. */
 export function foldItemsBelow(start: string, items: readonly string[]): string {
-  return foldItems(`${start}\n${INDENT}${items[0] ?? ''}`, items.slice(1), true);
+  return foldItems(`${start}\n${INDENT}${items[0] ?? ''}`, items.slice(1), MASTER_WIDTH);
 }

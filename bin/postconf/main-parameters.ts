@@ -18,7 +18,9 @@ export function namesOfClasses(classes: string, known: KnownNames): string[] {
   }
   const includes = (word: string) => wanted.includes(word) || wanted.includes('all');
   return [
-    ...(includes('builtin') ? Object.keys(PARAMETERS) : []),
+    ...(includes('builtin')
+      ? Object.keys(PARAMETERS).filter((name) => !known.service.has(name))
+      : []),
     ...(includes('service') ? known.service.keys() : []),
     ...(includes('user') ? known.user : []),
   ].sort();
@@ -52,7 +54,7 @@ export function showMain(
   const lookup = lookupIn(configuration, known);
   const form = formOf(options);
   const listed = namesOfClasses(options.value('C') ?? 'all', known);
-  const legal = new Set(listed);
+  const legal = new Set([...namesOfClasses('all', known), ...known.inDefaults]);
   let text = '';
   for (const name of operands.length > 0 ? operands : listed) {
     if (!legal.has(name)) {

@@ -1,12 +1,16 @@
 /** Showing master.cf: `-M` (entries), `-F` (fields), `-P` (parameters). */
 import { expand } from '../../lib/config/expand.ts';
+import { MASTER_FIELDS, type MasterEntry } from '../../lib/config/master-cf.ts';
+import { type DaemonOption, overridesOf, parseArguments } from './arguments.ts';
 import {
-  MASTER_FIELDS,
-  type MasterEntry,
-  normalizeAssignment,
-} from '../../lib/config/master-cf.ts';
-import { overridesOf } from './known-names.ts';
-import { type Form, foldItems, foldItemsBelow, formatSetting } from './lines.ts';
+  type Form,
+  foldItems,
+  foldItemsBelow,
+  formatSetting,
+  INDENT,
+  LINE_LIMIT,
+  MASTER_WIDTH,
+} from './lines.ts';
 
 /** Where the fields start, when the text before them is short enough. */
 const COLUMNS = [0, 11, 17, 25, 33, 41, 49, 57];
@@ -34,10 +38,14 @@ export function selects(selector: Selector, entry: MasterEntry): boolean {
 /** Expands `$name` in a value of an entry. */
 export type Resolve = (entry: MasterEntry, value: string) => string;
 
-/** `$name` in an entry: its own `-o` first, then main.cf. */
+/** `$name` in an entry: what only it knows, its own `-o`, then main.cf. */
 export function resolverFor(lookup: (name: string) => string | undefined): Resolve {
   return (entry, value) => {
-    const own = new Map(overridesOf(entry));
+    const own = new Map([
+      ...overridesOf(entry.rawArgs),
+      ['service_name', entry.name],
+      ['process_name', entry.command],
+    ]);
     return expand(value, (name) => own.get(name) ?? lookup(name));
   };
 }
@@ -64,52 +72,37 @@ function formatArguments(
   fold: boolean,
   resolve: Resolve | undefined,
 ): string {
-  const { options, rest } = splitArguments(entry, resolve);
-  if (!fold) return foldItems(start, [...options, ...rest], false);
+  const { options, rest } = parseArguments(entry.rawArgs);
+  const shown = (option: DaemonOption) =>
+    option.value === undefined
+      ? option.flag
+      : `-o ${inBraces(formatSettingOf(option.value, (text) => resolve?.(entry, text) ?? text))}`;
+  const after = rest.map(inBraces);
+  if (!fold) return [start, ...options.map(shown), ...after].join(' ');
   let text = start;
   let ownLine = false;
   for (const option of options) {
-    const isSetting = option.startsWith('-o ');
+    const isSetting = option.value !== undefined;
     const place = ownLine || isSetting ? foldItemsBelow : foldItemsBeside;
-    text = place(text, [option]);
+    text = place(text, [shown(option)]);
     ownLine = isSetting;
   }
-  if (rest.length === 0) return text;
-  return ownLine ? foldItemsBelow(text, rest) : foldItemsBeside(text, rest);
+  if (after.length === 0) return text;
+  return ownLine ? foldItemsBelow(text, after) : foldItemsBeside(text, after);
 }
 
 function foldItemsBeside(start: string, items: readonly string[]): string {
-  return foldItems(start, items, true);
+  return foldItems(start, items, MASTER_WIDTH);
 }
 
-function splitArguments(entry: MasterEntry, resolve: Resolve | undefined) {
-  const words = entry.rawArgs;
-  const options: string[] = [];
-  let at = 0;
-  for (; words[at]?.startsWith('-') && words[at] !== '--'; at += 1) {
-    const value = words[at + 1];
-    if (words[at] !== '-o' || value === undefined) {
-      options.push(words[at] ?? '');
-      continue;
-    }
-    at += 1;
-    options.push(`-o ${formatAssignment(value, (text) => resolve?.(entry, text) ?? text)}`);
-  }
-  const rest = words.slice(at).map((word) => tidyBraces(word, (text) => text));
-  return { options, rest };
+function formatSettingOf(text: string, resolve: (text: string) => string): string {
+  const equals = text.indexOf('=') + 1;
+  return text.slice(0, equals) + resolve(text.slice(equals));
 }
 
-/** `{ a = b c }` is `{a=b c}`; without blanks in the value, `a=b`. */
-function formatAssignment(word: string, resolve: (text: string) => string): string {
-  const inner = word.startsWith('{') ? word.slice(1, -1).trim() : word;
-  const assignment = normalizeAssignment(inner);
-  const equals = assignment.indexOf('=') + 1;
-  const text = assignment.slice(0, equals) + resolve(assignment.slice(equals));
+/** `{a=b c}`; without blanks, `a=b`. */
+function inBraces(text: string): string {
   return /\s/.test(text) ? `{${text}}` : text;
-}
-
-function tidyBraces(word: string, resolve: (text: string) => string): string {
-  return word.startsWith('{') ? `{${resolve(word.slice(1, -1).trim())}}` : word;
 }
 
 /** `smtp/inet/chroot = n`, for one field or all. */
@@ -122,13 +115,20 @@ export function formatFields(
   const prefix = `${entry.name}/${entry.type}/`;
   return MASTER_FIELDS.filter((name) => field === undefined || field === '*' || field === name)
     .map((name) => {
-      const value = entry.columns[MASTER_FIELDS.indexOf(name)] ?? '';
-      if (name !== 'command') return formatSetting(`${prefix}${name}`, value, form);
       if (form.hideValue) return `${prefix}${name}\n`;
-      const start = form.hideName ? '' : `${prefix}${name} = `;
-      return formatArguments(start + entry.command, entry, form.fold, resolve) + '\n';
+      const value = entry.columns[MASTER_FIELDS.indexOf(name)] ?? '';
+      const start = besideName(form.hideName ? '' : `${prefix}${name} = `, value);
+      if (name !== 'command') return `${start}\n`;
+      return `${formatArguments(start, entry, form.fold, resolve)}\n`;
     })
     .join('');
+}
+
+/** A field that does not fit goes below its name, also when nothing is to be folded. */
+function besideName(start: string, value: string): string {
+  return start !== '' && start.length + value.length > LINE_LIMIT
+    ? `${start}\n${INDENT}${value}`
+    : start + value;
 }
 
 /** `submission/inet/syslog_name = x`, for one parameter or all. */
@@ -138,7 +138,7 @@ export function formatParameters(
   form: Form,
   resolve?: Resolve,
 ): string {
-  return [...new Map(overridesOf(entry))]
+  return [...new Map(overridesOf(entry.rawArgs))]
     .filter(([name]) => parameter === undefined || parameter === '*' || parameter === name)
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([name, value]) =>

@@ -31,7 +31,7 @@ function expandNested(text: string, lookup: Lookup, depth: number): string {
       from = dollar + 2;
     } else if (next === '{' || next === '(') {
       const end = findClosing(text, dollar + 1);
-      if (end < 0) throw new ExpansionError(`truncated macro reference: "${text.slice(dollar)}"`);
+      if (end < 0) throw new ExpansionError(`truncated macro reference: "${text}"`);
       const body = text.slice(dollar + 2, end);
       if (body === '') throw new ExpansionError(`empty macro name: "${text.slice(0, end + 1)}"`);
       result += expandBody(body, lookup, depth);
@@ -46,7 +46,7 @@ function expandNested(text: string, lookup: Lookup, depth: number): string {
 }
 
 function valueOfName(name: string, lookup: Lookup, depth: number): string {
-  if (depth >= NESTING_MAX) {
+  if (depth > NESTING_MAX) {
     throw new ExpansionError(`unreasonable macro call nesting: "${name}"`);
   }
   const value = lookup(name);
@@ -97,7 +97,9 @@ function choose(body: string, at: number, truth: boolean): string {
   return truth ? text : otherwise;
 }
 
-const OPERATOR = /(==|!=|<=|>=|<|>)(level)?/y;
+/** All that could be an operator; whether it is one is another question. */
+const OPERATOR = /([<>!=?+\-*/~&|%]+)(level)?/y;
+const OPERATORS = ['==', '!=', '<=', '>=', '<', '>'];
 
 /** `{left} operator {right}`: `true` or nothing, and where what follows it starts. */
 function compare(body: string, start: number, lookup: Lookup, depth: number) {
@@ -105,7 +107,7 @@ function compare(body: string, start: number, lookup: Lookup, depth: number) {
   const left = body.slice(start + 1, leftEnd);
   OPERATOR.lastIndex = skipBlanks(body, leftEnd + 1);
   const found = OPERATOR.exec(body);
-  if (found === null) {
+  if (found === null || !OPERATORS.includes(found[1] ?? '')) {
     const expected = '"==" or "!="" or "<"" or "<="" or ">="" or ">"';
     return fail(expected, left + '}', body, skipBlanks(body, leftEnd + 1));
   }
@@ -158,12 +160,18 @@ function compareLevels(left: string, right: string): number {
   return 0;
 }
 
+/** What the first part of a level may be at most, and the others: Postfix packs them into a long. */
+const MAJOR_MAX = 2 ** 43 - 1;
+const MINOR_MAX = 1023;
+
 /** A compatibility level, `3.6`; parts that are not there are 0. */
 export function parseLevel(text: string): readonly number[] {
-  if (!/^\d{1,5}(\.\d{1,5}){0,2}$/.test(text)) {
-    throw new ExpansionError(`malformed compatibility level syntax: "${text}"`);
-  }
-  return text.split('.').map(Number);
+  const parts = /^\s*\+?\d{1,13}(\.\s*\+?\d{1,4}){0,2}$/.test(text)
+    ? text.split('.').map(Number)
+    : [];
+  const fits = parts.every((part, at) => part <= (at === 0 ? MAJOR_MAX : MINOR_MAX));
+  if (parts.length > 0 && fits) return parts;
+  throw new ExpansionError(`malformed compatibility level syntax: "${text}"`);
 }
 
 /** The offset of the brace that closes the one at `open`, or -1. */

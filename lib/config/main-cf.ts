@@ -18,7 +18,7 @@ export function parseMainCf(
   const settings = new Map<string, Setting>();
   for (const { text: line, line: number } of parseLogicalLines(text)) {
     if (/^\s/.test(line)) {
-      warn(`${file}: logical line must not start with whitespace: "${line.slice(0, 60)}"`);
+      warn(indentedFirstLine(file, line));
       continue;
     }
     const { name, value } = parseAssignment(line, (why) => {
@@ -32,6 +32,14 @@ export function parseMainCf(
   return settings;
 }
 
+/** A continuation of nothing; so much of it is shown. */
+const SHOWN_MAX = 30;
+
+export function indentedFirstLine(file: string, line: string): string {
+  const shown = line.length > SHOWN_MAX ? `${line.slice(0, SHOWN_MAX)}...` : line;
+  return `${file}: logical line must not start with whitespace: "${shown}"`;
+}
+
 /** Splits `name = value`; `fail` gets Postfix's text when it can't. */
 export function parseAssignment(
   text: string,
@@ -39,9 +47,9 @@ export function parseAssignment(
 ): { name: string; value: string } {
   const equals = text.indexOf('=');
   const name = (equals < 0 ? text : text.slice(0, equals)).trim();
-  if (equals >= 0 && name === '') fail(`missing attribute name: "${text.slice(0, 60)}"`);
+  if (equals >= 0 && name === '') fail(`missing attribute name: "${text}"`);
   if (equals < 0 || /\s/.test(name)) {
-    fail(`missing '=' after attribute name: "${text.slice(0, 60)}"`);
+    fail(`missing '=' after attribute name: "${text}"`);
   }
   return { name, value: text.slice(equals + 1).trim() };
 }

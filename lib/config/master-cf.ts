@@ -1,7 +1,7 @@
 /** master.cf: eight fields a line, then the arguments of the command; master(5). */
 import { findClosing } from './expand.ts';
 import { parseLogicalLines } from './logical-lines.ts';
-import type { Warn } from './main-cf.ts';
+import { indentedFirstLine, type Warn } from './main-cf.ts';
 import { ConfigError, type Origin } from './source.ts';
 
 export const SERVICE_TYPES = ['inet', 'unix', 'fifo', 'unix-dgram', 'pass'] as const;
@@ -40,31 +40,42 @@ export interface MasterEntry {
   readonly origin: Origin;
 }
 
+/** What to do about unbalanced braces: master refuses them, postconf shows what it can. */
+export type BracePolicy = 'refuse' | 'accept';
+
 /** @throws {ConfigError} on the first entry that can't be used */
-export function parseMasterCf(text: string, file: string, warn: Warn = () => {}): MasterEntry[] {
+export function parseMasterCf(
+  text: string,
+  file: string,
+  warn: Warn = () => {},
+  braces: BracePolicy = 'refuse',
+): MasterEntry[] {
   const entries: MasterEntry[] = [];
   for (const { text: line, line: number } of parseLogicalLines(text)) {
     if (/^\s/.test(line)) {
-      warn(`${file}: logical line must not start with whitespace: "${line.slice(0, 60)}"`);
+      warn(indentedFirstLine(file, line));
     } else {
-      entries.push(parseMasterLine(line, { file, line: number }));
+      entries.push(parseMasterLine(line, { file, line: number }, braces));
     }
   }
   return entries;
 }
 
 /** One logical line. @throws {ConfigError} */
-export function parseMasterLine(line: string, origin: Origin): MasterEntry {
+export function parseMasterLine(
+  line: string,
+  origin: Origin,
+  braces: BracePolicy = 'refuse',
+): MasterEntry {
   const fail = (why: string): never => {
     throw new ConfigError(`file ${origin.file}: line ${origin.line}: ${why}`);
   };
-  const words = splitWords(line, fail);
-  if (words.length < MASTER_FIELDS.length) fail('bad field count');
-  const columns = words.slice(0, MASTER_FIELDS.length);
+  const { columns, rest } = splitFields(line);
+  if (columns.length < MASTER_FIELDS.length) fail('bad field count');
   const trouble = fieldTrouble(columns, line);
   if (trouble !== undefined) fail(trouble);
   const [name = '', type, priv, unpriv, chroot, wakeup = '', maxproc, command = ''] = columns;
-  const rawArgs = words.slice(MASTER_FIELDS.length);
+  const rawArgs = splitArguments(rest);
   return {
     name,
     type: type as ServiceType,
@@ -77,7 +88,10 @@ export function parseMasterLine(line: string, origin: Origin): MasterEntry {
     },
     maxproc: maxproc === '-' ? undefined : Number(maxproc),
     command,
-    args: rawArgs.map((word) => resolveArgument(word)),
+    args: rawArgs.map((word) => {
+      const { text, trouble } = withoutBraces(word);
+      return trouble === undefined || braces === 'accept' ? text : fail(trouble);
+    }),
     columns,
     rawArgs,
     origin,
@@ -109,33 +123,42 @@ export function fieldTrouble(columns: readonly string[], line: string): string |
   return `invalid ${MASTER_FIELDS[index]} field "${columns[index]}" in "${line}"`;
 }
 
-/** Words separated by white space; one that starts with a brace goes to the closing brace. */
-function splitWords(line: string, fail: (why: string) => never): string[] {
-  const words: string[] = [];
-  for (let at = 0; at < line.length; ) {
-    if (/\s/.test(line.charAt(at))) {
-      at += 1;
-      continue;
-    }
-    let end = at;
-    if (line.charAt(at) === '{') {
-      end = findClosing(line, at) + 1;
-      if (end === 0) fail(`missing '}' in "${line.slice(at)}"`);
-      if (end < line.length && !/\s/.test(line.charAt(end))) {
-        fail(`syntax error after '}' in "${line.slice(at)}"`);
-      }
-    } else {
-      while (end < line.length && !/\s/.test(line.charAt(end))) end += 1;
-    }
-    words.push(line.slice(at, end));
-    at = end;
-  }
-  return words;
+/** The fields, in which braces mean nothing, and what follows them. */
+function splitFields(line: string): { columns: string[]; rest: string } {
+  const fields = new RegExp(`^\\s*((?:\\S+\\s+){${MASTER_FIELDS.length - 1}}\\S+)`).exec(line);
+  const columns = (fields?.[1] ?? line).trim().split(/\s+/);
+  return { columns, rest: line.slice(fields?.[0].length ?? line.length) };
 }
 
-/** `{ text }` is `text`: what a daemon gets of `-o { name = value }` is `name = value`. */
-function resolveArgument(word: string): string {
-  return word.startsWith('{') ? word.slice(1, -1).trim() : word;
+/** Words separated by white space that is not between braces. */
+function splitArguments(text: string): string[] {
+  const words: string[] = [];
+  let word = '';
+  let depth = 0;
+  for (const character of text) {
+    if (character === '{') depth += 1;
+    else if (character === '}' && depth > 0) depth -= 1;
+    if (depth > 0 || !/\s/.test(character)) {
+      word += character;
+    } else if (word !== '') {
+      words.push(word);
+      word = '';
+    }
+  }
+  return word === '' ? words : [...words, word];
+}
+
+/**
+ * `{ text }` is `text`: what a daemon gets of `-o { name = value }` is `name = value`. Other words
+ * are what they are. `trouble` is Postfix's text.
+ */
+export function withoutBraces(word: string): { text: string; trouble?: string } {
+  if (!word.startsWith('{')) return { text: word };
+  const end = findClosing(word, 0);
+  if (end < 0) return { text: word.slice(1).trim(), trouble: `missing '}' in "${word}"` };
+  const text = word.slice(1, end).trim();
+  if (end === word.length - 1) return { text };
+  return { text, trouble: `syntax error after '}' in "${word}"` };
 }
 
 /** `name = value` without the blanks around `=`. */

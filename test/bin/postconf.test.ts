@@ -249,8 +249,68 @@ test('postconf -m lists the lookup tables', (t) => {
   assert.deepEqual(types, [...types].sort());
 });
 
-test('postconf refuses what is not built by name', (t) => {
-  const { warnings, status } = run(OURS, configure(t), ['-b']);
-  assert.deepEqual(warnings, ['', 'postconf: fatal: -b (bounce templates) is not built']);
-  assert.equal(status, 1);
+const TEMPLATE = `# Ours.
+failure_template = <<EOF
+Charset: iso-8859-1
+From: Post <post@example.com>
+Subject: No
+Postmaster-Subject: No to somebody
+
+Not from $myhostname at ${'${mail_name}'}, $$5.
+  $delay_warning_time_hours h, $maximal_queue_lifetime_days d, \u00e9
+EOF
+
+delay_template = <<END
+Subject: Late
+
+$delay_warning_time_minutes
+END
+success_template = <<EOF
+
+yes
+EOF
+verify_template = <<EOF
+From: x
+
+checked
+EOF
+`;
+
+for (const [file, ...args] of [
+  [TEMPLATE, '-t'],
+  [TEMPLATE, '-b'],
+  [TEMPLATE.replace('Subject: Late', 'Bogus: x'), '-b'],
+  [TEMPLATE.slice(0, -4), '-t'],
+  [TEMPLATE.replace('$$5', '$nosuch'), '-b'],
+  [TEMPLATE.replace('$$5', '${'), '-b'],
+  [TEMPLATE.replace('days d', 'years d'), '-b'],
+  [TEMPLATE.replace('minutes', 'weeks'), '-b'],
+  [undefined, '-t'],
+  [TEMPLATE, '-b', 'x', 'y'],
+  [TEMPLATE, '-b', '-n'],
+  [TEMPLATE, '-t', '-e', 'a=b'],
+] as const) {
+  const what = JSON.stringify(file?.slice(-20) ?? 'no file');
+  test(`postconf ${args.join(' ')} of ${what} prints what Postfix's prints`, { skip }, (t) => {
+    const directory = configure(t);
+    const path = join(directory, 'bounce.cf');
+    if (file !== undefined) writeFileSync(path, file, 'latin1');
+    const main = `mail_name = M\ndelay_warning_time = 4h\nbounce_template_file = ${path}\n`;
+    writeSettled(join(directory, 'main.cf'), main);
+    // What is only wrong with a template makes Postfix show its own text in that place.
+    const shown = ({ stdout, ...rest }: Outcome) => ({
+      ...rest,
+      stdout: rest.warnings.length > 1 ? '' : stdout,
+    });
+    assert.deepEqual(shown(run(OURS, directory, args)), shown(run(REAL, directory, args)));
+  });
+}
+
+test('postconf -t "" shows the built-in templates, whatever bounce_template_file says', (t) => {
+  const directory = configure(t);
+  writeSettled(join(directory, 'main.cf'), 'bounce_template_file = /nonesuch\n');
+  const { stdout, status } = run(OURS, directory, ['-t', '']);
+  assert.equal(status, 0);
+  assert.match(stdout, /^failure_template = <<EOF\nCharset: us-ascii\nFrom: Mail Delivery System /);
+  assert.equal(stdout.match(/^[a-z]+_template = <<EOF$/gm)?.length, 4);
 });
