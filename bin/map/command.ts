@@ -21,6 +21,7 @@ import {
 } from '../options/options.ts';
 import { asOwnerOf } from './owner.ts';
 import { openProgress } from './progress.ts';
+import { isProxied, removeProxied, whyNotMade } from './proxied.ts';
 
 /** How the two commands differ. */
 export interface MapCommand extends OptionSyntax {
@@ -118,6 +119,7 @@ function build({ command, options, context, maps }: Run): void {
     duplicateKeys: options.has('r') ? 'replace' : options.has('w') ? 'ignore' : 'warn',
   };
   for (const name of maps) {
+    if (isProxied(name)) throw new FatalError(whyNotMade(incremental));
     const progress = openProgress(`${command.program}: ${name}`);
     const action = () => command.build(name, { ...how, ...progress?.options }, input);
     try {
@@ -129,20 +131,24 @@ function build({ command, options, context, maps }: Run): void {
   }
 }
 
-function remove({ context, maps }: Run, keys: readonly string[]): number {
-  const removed = maps.flatMap((name) => {
-    let found: string[] = [];
+async function remove({ context, maps }: Run, keys: readonly string[]): Promise<number> {
+  let any = false;
+  for (const name of maps) {
+    if (isProxied(name)) {
+      any = (await removeProxied(name, keys, context)) || any;
+      continue;
+    }
     const action = () => {
-      found = removeKeys(name, keys, context);
+      any = removeKeys(name, keys, context).length > 0 || any;
     };
     asOwnerOf(name.slice(name.indexOf(':') + 1), action);
-    return found;
-  });
-  return removed.length > 0 ? 0 : 1;
+  }
+  return any ? 0 : 1;
 }
 
 function dump({ command, maps, context, options }: Run): number {
   for (const name of maps) {
+    if (isProxied(name)) throw new FatalError("can't sequence maps via the proxy service");
     const table = openTableOrThrow(name, context);
     if (table.entries === undefined) {
       throw new FatalError(`table ${name}: sequence operation is not supported`);

@@ -76,5 +76,7 @@ function parseCondition(text: string): (address: AddressWords) => boolean {
   const pattern = negated ? text.slice(skipBlanks(text, 1)) : text;
   if (pattern === '') throw new NetworkError('no address pattern');
   const network: Network = parseNetwork(pattern);
-  return (address) => contains(network, address) !== negated;
+  // What is outside of an IPv4 network is another IPv4 address, and never one of IPv6.
+  return (address) =>
+    network.words.length === address.length && contains(network, address) !== negated;
 }

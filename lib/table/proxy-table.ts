@@ -94,13 +94,6 @@ export class ProxyClient {
     return answer;
   }
 
-  /** @throws {TableError} */
-  async update(key: string, value: string): Promise<void> {
-    const flags = this.#flags | PROXY_FLAG.SYNC_UPDATE | PROXY_FLAG.DUP_REPLACE;
-    const { status } = await this.#ask('update', { flags, key, value }, STATUS_REPLY);
-    if (status !== PROXY_STATUS.OK) throw this.#refused(status);
-  }
-
   /** @returns whether it was there. @throws {TableError} */
   async remove(key: string): Promise<boolean> {
     const flags = this.#flags | PROXY_FLAG.SYNC_UPDATE;

@@ -138,7 +138,7 @@ const CIDR_ANSWERS: readonly [string, string | undefined][] = [
   ['2001:db8:1::5', 'six'],
   ['2001:0DB8::1', 'six'],
   ['2001:db9:0::1', 'six one'],
-  ['::1', 'not private'],
+  ['::1', undefined],
   ['mail.example.com', undefined],
   ['192.0.2.7.8', undefined],
   ['fe80::1%eth0', undefined],

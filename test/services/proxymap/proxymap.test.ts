@@ -307,3 +307,48 @@ test('parseApproved takes what stands behind proxy:, also inside other tables', 
     ['hash:/b', 'hash:/c', 'regexp:/d', 'static:{e f}'],
   );
 });
+
+const WRITERS: readonly (readonly [client: Maker, server: Maker])[] = [
+  ['ours', 'ours'],
+  ['ours', 'real'],
+  ['real', 'ours'],
+  ['real', 'real'],
+];
+
+for (const [client, server] of WRITERS) {
+  test(`postmap (${client}) takes keys out of tables of proxywrite (${server})`, {
+    skip: whyNoPostfix(),
+  }, async (t) => {
+    const directory = prepared(t, { proxy_write_maps: 'proxy:btree:DIR/w' });
+    startProxy(t, directory, server, 'proxywrite');
+    const map = `proxy:btree:${directory}/w`;
+    const run = (...args: string[]) => postmap(directory, client, args, 'a\nb\n');
+    const done = { status: 0, output: '', errors: '' };
+    const asker = await Asker.open(t, directory, 'proxywrite');
+    const table = `btree:${directory}/w`;
+    for (const [key, value] of [
+      ['A', 'e'],
+      ['c', 'd'],
+    ] as const) {
+      await asker.ask('update', { table, flags: USUAL, key, value });
+    }
+    const shownBy = postmap(directory, server, ['-q', 'a', table]);
+    assert.equal(shownBy.output, 'e\n');
+    assert.deepEqual(run('-d', 'A', map), done);
+    assert.deepEqual(run('-d', 'a', map), { ...done, status: 1 });
+    assert.deepEqual(run('-d', '-', map), { ...done, status: 1 });
+    for (const [args, why] of [
+      [[map], "can't create maps via the proxy service"],
+      [['-i', map], 'unsupported dictionary type: proxy does not support bulk-mode creation.'],
+      [['-s', map], "can't sequence maps via the proxy service"],
+      [
+        ['-d', 'a', 'proxy:hash:/no/such'],
+        'proxywrite service is not configured for table "hash:/no/such"',
+      ],
+    ] as const) {
+      const { status, errors } = run(...args);
+      assert.equal(status, 1);
+      assert.ok(errors.endsWith(`postmap: fatal: ${why}\n`), errors);
+    }
+  });
+}
