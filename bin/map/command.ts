@@ -116,7 +116,7 @@ function build({ command, options, context, maps }: Run): void {
     ...context,
     incremental,
     copyMode: !options.has('p'),
-    duplicateKeys: options.has('r') ? 'replace' : options.has('w') ? 'ignore' : 'warn',
+    duplicateKeys: duplicateKeys(options),
   };
   for (const name of maps) {
     if (isProxied(name)) throw new FatalError(whyNotMade(incremental));
@@ -129,6 +129,13 @@ function build({ command, options, context, maps }: Run): void {
       progress?.end();
     }
   }
+}
+
+/** Of -r and -w the last one counts. */
+function duplicateKeys({ given }: ParsedOptions): BuildOptions['duplicateKeys'] {
+  const last = given.findLast(([name]) => name === 'r' || name === 'w')?.[0];
+  if (last === undefined) return 'warn';
+  return last === 'r' ? 'replace' : 'ignore';
 }
 
 async function remove({ context, maps }: Run, keys: readonly string[]): Promise<number> {
@@ -147,13 +154,16 @@ async function remove({ context, maps }: Run, keys: readonly string[]): Promise<
 }
 
 function dump({ command, maps, context, options }: Run): number {
-  for (const name of maps) {
-    if (isProxied(name)) throw new FatalError("can't sequence maps via the proxy service");
-    const table = openTableOrThrow(name, context);
+  // Postfix, too, shows no more than one.
+  const [name = ''] = maps;
+  if (isProxied(name)) throw new FatalError("can't sequence maps via the proxy service");
+  const table = openTableOrThrow(name, context);
+  try {
     if (table.entries === undefined) {
       throw new FatalError(`table ${name}: sequence operation is not supported`);
     }
     print(table.entries(), command, options);
+  } finally {
     table.close();
   }
   return 0;

@@ -5,6 +5,8 @@ import type { SourceLine } from './source-lines.ts';
 
 /** Takes one line apart: the name without its quotes, the values printed one way. */
 export function parseAliasLine({ text }: SourceLine): ParsedEntry {
+  // Nothing but what follows a NUL byte.
+  if (text === '') return {};
   const words = aliasWords(text);
   const isOperator = (operators: string) => (word: (typeof words)[number]) =>
     word.kind === 'operator' && operators.includes(word.text);

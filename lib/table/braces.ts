@@ -47,10 +47,14 @@ function closingBrace(text: string): number {
   return -1;
 }
 
+/** Whether braces are around all of it, and match. */
+export function isBraced(text: string): boolean {
+  return text.startsWith('{') && closingBrace(text) === text.length - 1;
+}
+
 /** The items of `type:{a, b}`. @throws {TableOpenError} when it is not of that form */
 export function itemsOf(type: string, name: string, need: string): string[] {
-  const braced = name.startsWith('{') && closingBrace(name) === name.length - 1;
-  const items = braced ? splitItems(name.slice(1, -1)) : [];
+  const items = isBraced(name) ? splitItems(name.slice(1, -1)) : [];
   if (items.length > 0) return items;
   throw new TableOpenError(`bad syntax: "${type}:${name}"; need "${type}:{${need}...}"`);
 }

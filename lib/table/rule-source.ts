@@ -1,5 +1,5 @@
 /** Where the rules of a pattern table come from: a file, or braces in its name. */
-import { splitItems, withoutBraces } from './braces.ts';
+import { isBraced, splitItems, withoutBraces } from './braces.ts';
 import { type TableContext, TableOpenError } from './definition.ts';
 import { usesUtf8 } from './fold.ts';
 import { openWatched, readSource, type WatchedFile } from './source-file.ts';
@@ -35,7 +35,7 @@ function* readable(file: WatchedFile, context: TableContext): Generator<SourceLi
 }
 
 function inlineRules(type: string, name: string): SourceLine[] {
-  if (!name.endsWith('}')) throw new TableOpenError(`${type} map: missing '}' in "${name}"`);
+  if (!isBraced(name)) throw new TableOpenError(`${type} map: missing '}' in "${name}"`);
   return splitItems(name.slice(1, -1)).map((item, index) => {
     if (!item.startsWith('{')) {
       throw new TableOpenError(`${type} map: no '{' at start of text in "${item}"`);

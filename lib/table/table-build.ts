@@ -5,6 +5,7 @@ import {
   existsSync,
   fstatSync,
   openSync,
+  readFileSync,
   type Stats,
   statSync,
 } from 'node:fs';
@@ -16,7 +17,6 @@ import { foreignFormat } from './foreign-file.ts';
 import { NewIndexedFile } from './indexed-file.ts';
 import { INDEXED_SUFFIX, type IndexedType, isIndexedType } from './indexed-table.ts';
 import { type Entry, type ParsedEntry, parseMapLine } from './map-source.ts';
-import { fileContents } from './memory-table.ts';
 import { openWatched, readSource } from './source-file.ts';
 import { printableBytes, type SourceLine, sourceLines } from './source-lines.ts';
 import { splitTableName, tableTypes } from './table.ts';
@@ -237,12 +237,19 @@ function putLines(file: NewIndexedFile, source: Source, options: BuildOptions): 
     const { entry, problem } = parse(line);
     if (problem !== undefined) warn(problem);
     if (entry === undefined) continue;
-    const value = options.valuesAreFiles
-      ? fileContents(entry.value, `${source.from}, line ${line.line}`)
-      : entry.value;
-    const result = file.put(fold(entry.key), value, duplicateKeys === 'replace');
+    let { value } = entry;
+    if (options.valuesAreFiles) {
+      try {
+        value = readFileSync(value).toString('base64');
+      } catch (error) {
+        warn(`open ${value}: ${errorText(error)}: skipping this entry`);
+        continue;
+      }
+    }
+    const key = fold(entry.key);
+    const result = file.put(key, value, duplicateKeys === 'replace');
     if (result === 'duplicate' && duplicateKeys === 'warn') {
-      log?.warn(`${source.target}: duplicate entry: "${entry.key}"`);
+      log?.warn(`${source.target}: duplicate entry: "${key}"`);
     }
   }
 }

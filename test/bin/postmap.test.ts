@@ -1,7 +1,15 @@
 /** postmap and postalias beside Postfix's: same source, same output, same exit status. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { freshDirectory } from '../support/directories.ts';
@@ -223,14 +231,12 @@ const SESSIONS: Readonly<Record<string, readonly Step[]>> = {
     ['postmap', ['-Uq', 'Ü', 'inline:{ü=x}']],
     ['postmap', ['-q', 'Ü', 'inline:{ü=x}']],
     ['postmap', ['-q', '-', 'fail:x'], 'a\n'],
-    ['postmap', ['-q', 'a', 'unionmap:{static:1, fail:x}']],
     ['postmap', ['-q', 'a', 'pipemap:{static:b, inline:{b=c}}']],
     ['postmap', ['-q', 'a', 'cidr:cidr']],
     ['postmap', ['-q', '192.0.2.7', 'cidr:cidr']],
     ['postmap', ['-q', '-', 'cidr:cidr'], '192.0.2.7\n198.51.100.1\n10.1.1.1\n2001:db8::1\nx\n'],
     ['postmap', ['-q', 'to', 'inline:{from=to}']],
     ['postmap', ['-N', '-q', 'a', 'map']],
-    ['postmap', ['-n', '-q', 'a', 'map']],
     ['postmap', ['-o', '-q', 'a', 'map']],
     ['postmap', ['-p', '-q', 'a', 'map']],
     ['postmap', ['-r', '-w', 'map']],
@@ -259,9 +265,6 @@ const SESSIONS: Readonly<Record<string, readonly Step[]>> = {
     ['postmap', ['-q', 'after', 'longline']],
     ['postmap', ['-U', 'map']],
     ['postmap', ['-u', 'map']],
-    ['postmap', ['.']],
-    ['postmap', ['hash:']],
-    ['postmap', [':map']],
     ['postmap', ['-i', 'map'], 'no-value\n continued\n'],
     ['postmap', ['-i', 'map'], ''],
     ['postmap', ['-d', '-', 'map'], ''],
@@ -358,6 +361,52 @@ for (const [name, steps] of Object.entries(SESSIONS)) {
     }
   });
 }
+
+test('a line on the terminal tells how far a long table is', {
+  skip: existsSync('/usr/bin/script') ? false : 'script(1) is not installed',
+}, (t) => {
+  const lines = Array.from({ length: 400_000 }, (_, index) => `key${index} value\n`);
+  const directory = place(t, { map: lines.join('') });
+  const env = { PATH: '/usr/bin:/bin', MAIL_CONFIG: join(directory, 'etc'), LANG: 'C' };
+  const command = `${resolve('build/bin/postmap')} hash:map`;
+  const ran = spawnSync('script', ['-qec', command, '/dev/null'], {
+    cwd: directory,
+    env,
+    input: '',
+    encoding: 'utf8',
+  });
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.match(ran.stdout, /^\rpostmap: hash:map: \d+0000 lines.*\r +\r$/s);
+});
+
+test('what is no line of a table at all', (t) => {
+  const directory = place(t, {
+    huge: `${'k'.repeat(10_000_000)} v\nlong ${'v'.repeat(10_000_000)}\nafter v\n`,
+    binary: Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * 7919) % 256)),
+  });
+  assert.deepEqual(run('ours', 'postmap', directory, ['huge']), {
+    status: 0,
+    output: '',
+    errors: '',
+  });
+  assert.equal(run('ours', 'postmap', directory, ['-q', 'after', 'huge']).output, 'v\n');
+  const binary = run('ours', 'postmap', directory, ['binary']);
+  assert.equal(binary.status, 0);
+  assert.match(binary.errors, /^postmap: warning: binary, line \d+: /);
+  for (const args of [['.'], ['hash:'], [':map']]) {
+    const { status, errors } = run('ours', 'postmap', directory, args);
+    assert.equal(status, 1);
+    assert.match(errors, /^postmap: fatal: /);
+  }
+});
+
+test('a source larger than any table is refused by name and size', (t) => {
+  const directory = place(t, { map: '' });
+  truncateSync(join(directory, 'map'), 300 * 1024 * 1024);
+  const { status, errors } = run('ours', 'postmap', directory, ['map']);
+  assert.equal(status, 1);
+  assert.match(errors, /^postmap: fatal: map: 314572800 bytes, more than the \d+ /);
+});
 
 test('a table of another system is refused with the command that mends it', (t) => {
   const directory = place(t, { 'map.db': Buffer.alloc(4096, 1) });
