@@ -50,8 +50,8 @@ const FILES: Parameters = {
   ehlo: '127.0.0.5 chunking, dsn\n',
 };
 
-/** Daemons that this project has not, or whose answers matter to Postfix's smtpd only. */
-const REAL = ['proxymap unix - - n - - %', 'anvil unix - - n - 1 %'];
+/** Daemons that this project has not: Postfix's smtpd needs them. */
+const REAL = ['proxymap unix - - n - - %'];
 const OURS = [
   'pickup unix n - n 60 1 %',
   'cleanup unix n - n - 0 %',
@@ -61,6 +61,7 @@ const OURS = [
   'bounce:defer unix - - n - 0 %',
   'bounce:trace unix - - n - 0 %',
   'flush unix n - n 1000? 0 %',
+  'anvil unix - - n - 1 %',
   'discard unix - - n - - %',
   'error unix - - n - - %',
   'error:retry unix - - n - - %',
