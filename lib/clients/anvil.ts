@@ -91,14 +91,17 @@ export class AnvilClient {
 
   async #attempt<T>(question: () => Promise<T>): Promise<T | undefined> {
     if (monotonic() < this.#pausedUntil) return undefined;
+    // Just one asks whether it is back: the others need not wait.
+    if (this.#isFailing) this.#pausedUntil = Number.POSITIVE_INFINITY;
     try {
       const answer = await question();
+      this.#pausedUntil = 0;
       if (this.#isFailing) this.#options.log?.info('anvil answers again');
       this.#isFailing = false;
       return answer;
     } catch (error) {
-      if (!(error instanceof IpcError)) throw error;
       this.#pausedUntil = monotonic() + (this.#options.pauseMs ?? PAUSE_MS);
+      if (!(error instanceof IpcError)) throw error;
       if (!this.#isFailing) {
         const { message } = error;
         this.#options.log?.warn(`${message} -- going on without limits for clients`);

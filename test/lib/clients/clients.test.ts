@@ -271,6 +271,12 @@ test('an anvil that hangs is not waited for by each client', async (t) => {
   assert.equal(await client.visit('smtpd:192.0.2.1').connect(), undefined);
   assert.equal(await client.visit('smtpd:192.0.2.2').connect(), undefined);
   assert.equal(service.connections(), 1);
+  const impatient = new AnvilClient({ socketPath: path, timeoutMs: 100, pauseMs: 0 });
+  assert.equal(await impatient.visit('smtpd:192.0.2.1').connect(), undefined);
+  assert.equal(service.connections(), 2);
+  const visits = ['2', '3', '4'].map((host) => impatient.visit(`smtpd:192.0.2.${host}`));
+  await Promise.all(visits.map((visit) => visit.connect()));
+  assert.equal(service.connections(), 3);
 });
 
 test('each client has a connection to anvil of its own, and the next one takes it over', async (t) => {
