@@ -34,14 +34,20 @@ export function parseProtocols(text: string): readonly Family[] {
 export function ownAddresses(interfaces: string, protocols: string): readonly OwnAddress[] {
   const families = parseProtocols(protocols);
   const local = localAddresses();
-  const chosen = splitList(interfaces).flatMap((item) => {
+  const ownOf = (address: string): OwnAddress => {
+    const own = local.find((candidate) => candidate.address === address);
+    if (own !== undefined) return own;
+    throw new NetworkError(`parameter inet_interfaces: no local interface found for ${address}`);
+  };
+  const named = splitList(interfaces).map((item) => {
     if (item === 'all') return local;
     if (item === 'loopback-only') return local.filter(({ address }) => isLoopback(address));
-    return addressesOfHost(item).map(
-      (address) =>
-        local.find((own) => own.address === address) ?? withPrefix(address, isIP(address)),
-    );
+    return addressesOfHost(item, families);
   });
+  // A name that is none is said before an address that is another machine's.
+  const chosen = named.flatMap((list) =>
+    list.map((entry) => (typeof entry === 'string' ? ownOf(entry) : entry)),
+  );
   if (chosen.length === 0) {
     throw new NetworkError('config variable inet_interfaces: no interfaces found');
   }
@@ -72,18 +78,15 @@ function localAddresses(): OwnAddress[] {
   }));
 }
 
-function withPrefix(address: string, family: number): OwnAddress {
-  return family === 4 ? { address, family: 4, prefix: 32 } : { address, family: 6, prefix: 128 };
-}
-
 /** A literal address, or a name from /etc/hosts: a daemon can't wait for the DNS to start. */
-function addressesOfHost(item: string): string[] {
+function addressesOfHost(item: string, families: readonly Family[]): string[] {
   const literal = item.replace(/^\[(.*)\]$/, '$1');
-  if (isIP(literal) !== 0) return [literal];
-  const found = hostsLines()
+  const named = hostsLines()
     .filter(([, ...names]) => names.some((name) => name.toLowerCase() === item.toLowerCase()))
     .map(([address]) => address ?? '');
-  if (found.length > 0) return found.filter((address) => isIP(address) !== 0);
+  const candidates = isIP(literal) === 0 ? named : [literal];
+  const found = candidates.filter((address) => families.some((family) => family === isIP(address)));
+  if (found.length > 0) return found;
   throw new NetworkError(`config variable inet_interfaces: host not found: ${item}`);
 }
 

@@ -134,6 +134,9 @@ interface Outcome {
 /** Postfix reads main.cf several times into one table, and then says this of innocent lines. */
 const OVERRIDING = /overriding earlier entry/;
 
+/** Where a bad value is set: only we say it. */
+const PLACE = / \((?:\.\/)?main\.cf, line \d+\)$/gm;
+
 /** In the default of debugger_command, expanded. */
 const PROCESS_ID = / \d+ &/g;
 
@@ -144,7 +147,7 @@ function run(program: string, directory: string, args: readonly string[]): Outco
     cwd: directory,
     env: { PATH: process.env['PATH'], MAIL_CONFIG: '.' },
   });
-  const lines = stderr.replaceAll(' ./', ' ').split('\n');
+  const lines = stderr.replaceAll(' ./', ' ').replace(PLACE, '').split('\n');
   const warnings = [...new Set(lines.filter((line) => !OVERRIDING.test(line)))].sort();
   return { status, stdout: stdout.replace(PROCESS_ID, ' PID &'), warnings };
 }
@@ -211,4 +214,18 @@ for (const value of VALUES) {
   test(`postconf -x expands ${value} as Postfix's does`, { skip }, (t) => {
     compare(configure(t, `relayhost = ${value}\n`, ''), ['-xh', 'relayhost']);
   });
+}
+
+for (const style of ['host', 'subnet', 'class']) {
+  for (const protocols of ['ipv4', 'ipv6', 'all']) {
+    for (const interfaces of ['all', 'loopback-only', '127.0.0.1', '192.0.2.255, [::1]']) {
+      test(`mynetworks: ${style} of ${interfaces}, ${protocols}`, { skip }, (t) => {
+        const main = `mynetworks_style = ${style}
+inet_protocols = ${protocols}
+inet_interfaces = ${interfaces}
+`;
+        compare(configure(t, main, ''), ['mynetworks']);
+      });
+    }
+  }
 }
