@@ -4,8 +4,9 @@
  * (smtp-replies.md section 3). Here are the simple ones; MAIL, RCPT and the others that take an
  * address are in envelope-commands.ts.
  */
+import { bdat } from './bdat.ts';
 import type { CountedCommand } from './command-counts.ts';
-import { openContent } from './content.ts';
+import { openDotContent } from './content.ts';
 import { mail, rcpt, vrfy } from './envelope-commands.ts';
 import { etrn } from './etrn.ts';
 import type { Answer, Session } from './session.ts';
@@ -79,11 +80,6 @@ async function auth(session: Session): Promise<Answer> {
     : { reply: '503 5.5.1 Error: authentication not enabled' };
 }
 
-/** CHUNKING is not offered, so a client that sends BDAT does not listen. */
-function bdat(): Answer {
-  return { reply: '521 5.5.1 Error: command not implemented', closes: true };
-}
-
 /** XCLIENT and XFORWARD: no client is authorized. */
 function unauthorized(session: Session, words: readonly Word[]): Answer {
   if (session.transaction) return { reply: '503 5.5.1 Error: MAIL transaction in progress' };
@@ -140,6 +136,7 @@ function sanitize(name: string): string {
 
 async function data(session: Session, words: readonly Word[]): Promise<Answer> {
   const { transaction } = session;
+  if (session.chunks !== undefined) return { reply: '503 5.5.1 Error: DATA after BDAT' };
   if (transaction === undefined) return { reply: '503 5.5.1 Error: need RCPT command' };
   const { message } = transaction;
   if (message === undefined || transaction.recipients.length === 0) {
@@ -148,7 +145,7 @@ async function data(session: Session, words: readonly Word[]): Promise<Answer> {
   if (words.length > 1) return { reply: '501 5.5.4 Syntax: DATA' };
   const refusal = await session.refusal('data');
   if (refusal !== undefined) return { reply: refusal };
-  const content = await openContent(session, transaction, message);
+  const content = await openDotContent(session, transaction, message);
   return { reply: '354 End data with <CR><LF>.<CR><LF>', content };
 }
 

@@ -10,7 +10,7 @@ import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import { after, monotonic, type Timer } from '../../lib/clock/clock.ts';
 import { CommandInput, type Line } from './command-input.ts';
-import type { ContentReader } from './content-reader.ts';
+import type { ContentInput } from './content-reader.ts';
 
 /** Bytes of replies that may wait for a client that does not read them. */
 const UNSENT_BYTES_MAX = 64 * 1024;
@@ -56,7 +56,7 @@ export interface Connection {
   /** Sends whole reply lines; those to commands that came together leave together. */
   write(text: string): void;
   /** What follows the line at hand is content, until `reader` has found its end. */
-  expectContent(reader: ContentReader): void;
+  expectContent(reader: ContentInput): void;
   setTimeLimit(limit: TimeLimit): void;
   /**
    * Sends what is written, and closes.
@@ -102,7 +102,7 @@ const STARVED = 'starved';
 class SmtpdConnection extends SMTPConnection implements Connection {
   readonly #events: ConnectionEvents;
   readonly #input: CommandInput;
-  #reader: ContentReader | undefined;
+  #reader: ContentInput | undefined;
   /** A command is under way, or something else comes before the next. */
   #isBusy = true;
   /** It is the client who must take our replies first. */
@@ -158,7 +158,7 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     if (!this.#isBusy) this.#flush();
   }
 
-  expectContent(reader: ContentReader): void {
+  expectContent(reader: ContentInput): void {
     this.#reader = reader;
   }
 
@@ -239,7 +239,7 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     return STARVED;
   }
 
-  #takeContent(reader: ContentReader): Promise<void> | void | typeof STARVED {
+  #takeContent(reader: ContentInput): Promise<void> | void | typeof STARVED {
     if (!this.#input.hasPending) return STARVED;
     const { records, ended, rest } = reader.push(this.#input.takeAll());
     const written = records.length === 0 ? DONE : this.#events.onContent(records);

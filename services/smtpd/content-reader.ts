@@ -1,6 +1,6 @@
 /**
- * What a client sends between DATA and the lone dot, as records for cleanup. Bytes in, records
- * out, no I/O: the hottest loop of smtpd.
+ * What a client sends between DATA and the lone dot, or in the chunks of BDAT, as records for
+ * cleanup. Bytes in, records out, no I/O: the hottest loop of smtpd.
  *
  * A line becomes one `N` record, without its line end and without the dot that hid another dot
  * (RFC 5321 4.5.2); a line longer than `line_length_limit` becomes `L` records and an `N`.
@@ -32,6 +32,13 @@ export interface ContentRules {
   readonly lineBytesMax: number;
   /** Content after so many bytes is read and dropped; 0 is no limit. */
   readonly sizeMax: number;
+  /** What ends it: a lone dot, which other dots hide from; or a count that others keep. */
+  readonly framing: 'dot' | 'chunks';
+}
+
+/** What takes content apart, and knows where it ends. */
+export interface ContentInput {
+  push(chunk: Buffer): ContentPiece;
 }
 
 /** What one piece of input came to. */
@@ -44,24 +51,33 @@ export interface ContentPiece {
 
 const NOTHING = Buffer.alloc(0);
 
-export class ContentReader {
+export class ContentReader implements ContentInput {
   readonly #rules: ContentRules;
+  readonly #hasDots: boolean;
   #carry: Buffer = NOTHING;
   /** The line at hand has already filled an `L` record. */
   #inLongLine = false;
   /** The line before ended in CR LF. DATA itself counts as one. */
   #afterReturn = true;
-  #first = true;
+  #first: boolean;
   #size = 0;
   #bare = false;
 
   constructor(rules: ContentRules) {
     this.#rules = { ...rules, lineBytesMax: Math.min(rules.lineBytesMax, LENGTH_MAX) };
+    this.#hasDots = rules.framing === 'dot';
+    // Postfix leaves the first line of a chunk as it is.
+    this.#first = this.#hasDots;
   }
 
-  /** Bytes of content so far, with two for each line end. */
+  /** Bytes of content so far, with two for the end of each record, as Postfix counts. */
   get sizeBytes(): number {
     return this.#size;
+  }
+
+  /** The same, and those of a line without an end. */
+  get receivedBytes(): number {
+    return this.#size + this.#carry.length;
   }
 
   /** The content has outgrown the limit. */
@@ -112,8 +128,19 @@ export class ContentReader {
     return { records: output.subarray(0, out), ended: false, rest: NOTHING };
   }
 
+  /** No more will come: what is left is a line without an end. */
+  finish(): Buffer {
+    const line = this.#carry;
+    const output = Buffer.allocUnsafe(line.length * 2 + 64);
+    this.#carry = NOTHING;
+    if (line.length === 0) return NOTHING;
+    const { lineBytesMax } = this.#rules;
+    const write = line.length < lineBytesMax ? this.#writeLine : this.#writePart;
+    return output.subarray(0, write.call(this, output, 0, line, 0, line.length));
+  }
+
   #isLoneDot(input: Buffer, start: number, end: number): boolean {
-    return end - start === 1 && input[start] === DOT && !this.#inLongLine;
+    return end - start === 1 && input[start] === DOT && this.#hasDots && !this.#inLongLine;
   }
 
   /** A lone dot that does not end the message is dropped. */
@@ -133,12 +160,13 @@ export class ContentReader {
     const from = this.#unstuffed(input, start, end);
     this.#inLongLine = true;
     this.#first = false;
-    this.#size += end - from;
+    this.#size += end - from + 2;
     return this.isTooBig ? at : writeRecord(output, at, TYPE_PART, input, from, end);
   }
 
   #unstuffed(input: Buffer, start: number, end: number): number {
-    return input[start] === DOT && end > start && !this.#inLongLine ? start + 1 : start;
+    if (input[start] !== DOT || end === start || !this.#hasDots) return start;
+    return this.#inLongLine ? start : start + 1;
   }
 
   /**

@@ -1,8 +1,8 @@
-/** From DATA to the reply that says what became of the message. */
+/** From DATA or BDAT to the reply that says what became of the message. */
 
 import { CLEANUP_STATUS, type CleanupMessage } from '../../lib/clients/cleanup.ts';
 import { now } from '../../lib/clock/clock.ts';
-import { ContentReader } from './content-reader.ts';
+import { ContentReader, type ContentRules } from './content-reader.ts';
 import { formatContentEnd, formatContentStart } from './envelope.ts';
 import { formatReceived } from './received.ts';
 import type { Answer, ContentSink, Session } from './session.ts';
@@ -13,7 +13,8 @@ export async function openContent(
   session: Session,
   transaction: Transaction,
   message: CleanupMessage,
-): Promise<ContentSink> {
+  framing: ContentRules['framing'],
+): Promise<ContentReader> {
   const { smtpd, client, helo } = session;
   const { parameters } = smtpd;
   const utf8 = transaction.smtputf8 ? 'UTF8' : '';
@@ -30,24 +31,41 @@ export async function openContent(
     time: now(),
   });
   await message.write(formatContentStart(headers));
-  const reader = new ContentReader({
+  return new ContentReader({
     newlines: client.newlines,
     lineBytesMax: parameters.line_length_limit,
     sizeMax: parameters.message_size_limit,
+    framing,
   });
-  return {
-    reader,
-    write: (records) => message.write(records),
-    finish: () => finishContent(session, transaction, message, reader),
-  };
 }
 
-/** The lone dot has come: what cleanup says decides the reply. The transaction is over. */
-async function finishContent(
+/** The content up to a lone dot. */
+export async function openDotContent(
   session: Session,
   transaction: Transaction,
   message: CleanupMessage,
-  reader: ContentReader,
+): Promise<ContentSink> {
+  const reader = await openContent(session, transaction, message, 'dot');
+  return {
+    counted: 'data',
+    reader,
+    write: (records) => message.write(records),
+    finish: () => finishContent(session, transaction, message, { reader }),
+  };
+}
+
+interface Content {
+  readonly reader: ContentReader;
+  /** How much there was, if the reply tells: `123 bytes `. */
+  extent?(): string;
+}
+
+/** The content has ended: what cleanup says decides the reply. The transaction is over. */
+export async function finishContent(
+  session: Session,
+  transaction: Transaction,
+  message: CleanupMessage,
+  { reader, extent }: Content,
 ): Promise<Answer> {
   session.stage = 'END-OF-MESSAGE';
   const { smtpd } = session;
@@ -58,7 +76,10 @@ async function finishContent(
     const { status, reason } = await message.finish();
     // From here on there is nothing to take back.
     transaction.message = undefined;
-    if (status === 0) return { reply: `250 2.0.0 Ok: queued as ${message.queueId}` };
+    if (status === 0) {
+      const reply = `250 2.0.0 Ok: ${extent?.() ?? ''}queued as ${message.queueId}`;
+      return { reply, forgives: true };
+    }
     return { reply: replyFor(status, reason) };
   } catch (error) {
     smtpd.log.warn(`${message.queueId}: cleanup: ${describeFailure(error)}`);
@@ -69,7 +90,7 @@ async function finishContent(
 }
 
 /** What the content itself makes us refuse; logged. */
-function refuseContent(session: Session, reader: ContentReader): string | undefined {
+export function refuseContent(session: Session, reader: ContentReader): string | undefined {
   const { smtpd, transaction } = session;
   const { myhostname, smtpd_forbid_bare_newline_reject_code: code } = smtpd.parameters;
   if (reader.hasBareLineFeed) {

@@ -24,6 +24,7 @@ export async function mail(session: Session, words: readonly Word[]): Promise<An
     return { reply: '503 5.5.1 Error: send HELO/EHLO first' };
   }
   if (session.transaction) return { reply: '503 5.5.1 Error: nested MAIL command' };
+  if (session.chunks !== undefined) return { reply: '503 5.5.1 Error: MAIL after BDAT' };
   const given = splitArguments(words, 'FROM:');
   if (given === undefined) return { reply: '501 5.5.4 Syntax: MAIL FROM:<address>' };
   const tooMuch = await session.overLimit('message');
@@ -109,6 +110,7 @@ export async function rcpt(session: Session, words: readonly Word[]): Promise<An
   const { transaction } = session;
   const { parameters } = session.smtpd;
   if (!transaction) return { reply: '503 5.5.1 Error: need MAIL command' };
+  if (session.chunks !== undefined) return { reply: '503 5.5.1 Error: RCPT after BDAT' };
   const given = splitArguments(words, 'TO:');
   if (given === undefined) return { reply: '501 5.5.4 Syntax: RCPT TO:<address>' };
   const tooMany = await session.overLimit('recipient');

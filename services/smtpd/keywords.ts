@@ -18,6 +18,8 @@ export interface Offer {
   /** `SIZE 10240000`, each for a line of the reply. */
   readonly keywords: readonly string[];
   readonly rules: ParameterRules;
+  /** BDAT. */
+  readonly chunking: boolean;
   /** For the log: what was left out; '' when nobody wants to know. */
   readonly discarded: string;
 }
@@ -83,6 +85,7 @@ export class Keywords {
         smtputf8: smtputf8_enable && !discarded.has('smtputf8'),
         ...(mayVerp ? { verpDelimiters: verp_delimiter_filter } : {}),
       },
+      chunking: !discarded.has('chunking'),
       discarded: isSilent ? '' : [...discarded].join(' ').toUpperCase(),
     };
   }
@@ -107,6 +110,7 @@ export class Keywords {
       ['8bitmime', '8BITMIME', true],
       ['dsn', 'DSN', true],
       ['smtputf8', 'SMTPUTF8', smtputf8_enable],
+      ['chunking', 'CHUNKING', true],
     ];
     return offers
       .filter(([word, , isOffered]) => isOffered && !discarded.has(word))

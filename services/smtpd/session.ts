@@ -6,14 +6,15 @@
 import type { Socket } from 'node:net';
 import { sleep } from '../../lib/clock/clock.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
+import { BDAT_CONTENT, type ChunkedMessage } from './bdat.ts';
 import type { ClientLimits, LimitedEvent } from './client-limits.ts';
 import { lookupClientName, UNKNOWN } from './client-name.ts';
-import { CommandCounts } from './command-counts.ts';
+import { CommandCounts, type CountedCommand } from './command-counts.ts';
 import type { Line } from './command-input.ts';
 import { type Command, findCommand } from './commands.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { describeFailure } from './content.ts';
-import type { ContentReader } from './content-reader.ts';
+import type { ContentInput } from './content-reader.ts';
 import { escapeBytes } from './escape.ts';
 import type { Smtpd, Subject } from './service.ts';
 import type { Client, Transaction } from './transaction.ts';
@@ -22,19 +23,23 @@ import { splitWords, type Word } from './words.ts';
 
 /** What a command answers, and whether it went well. */
 export interface Answer {
-  /** Whole reply: `250 2.1.0 Ok`, or one such line each. */
+  /** Whole reply: `250 2.1.0 Ok`, or one such line each; none before content that needs no leave. */
   readonly reply: string | readonly string[];
   /** It counts against the client. By default, what starts with 4 or 5 does. */
   readonly isError?: boolean;
   /** The connection closes after it. */
   readonly closes?: boolean;
+  /** A message was taken: what the client did wrong before is forgotten. */
+  readonly forgives?: boolean;
   /** What follows the reply is content. */
   readonly content?: ContentSink;
 }
 
 /** Takes the content of a message. */
 export interface ContentSink {
-  readonly reader: ContentReader;
+  /** The command that it belongs to. */
+  readonly counted: CountedCommand;
+  readonly reader: ContentInput & { readonly sizeBytes?: number };
   write(records: Buffer): Promise<void> | void;
   /** The content has ended: what became of the message. */
   finish(): Promise<Answer>;
@@ -65,6 +70,8 @@ export class Session {
   helo: string | undefined;
   protocol: 'SMTP' | 'ESMTP' = 'SMTP';
   transaction: Transaction | undefined;
+  /** A message comes by BDAT, or one of its chunks was refused. */
+  chunks: ChunkedMessage | 'refused' | undefined;
   /** The client sent more than it may before our reply. */
   pipelined = false;
   /** The command at hand, in capitals; `CONNECT` before the first. */
@@ -206,6 +213,7 @@ export class Session {
   reset(): void {
     const message = this.transaction?.message;
     this.transaction = undefined;
+    this.chunks = undefined;
     message?.abort();
   }
 
@@ -307,7 +315,7 @@ export class Session {
 
   #refuseBareLineFeed(): Promise<void> | void {
     const { myhostname, smtpd_forbid_bare_newline_reject_code: code } = this.smtpd.parameters;
-    this.logRule('reject', 'bare <LF> received');
+    this.logRule('reject', 'bare <LF> received', this.transaction?.recipients[0]);
     const reply = `${code} 5.5.2 ${myhostname} Error: bare <LF> received`;
     return this.#answer({ reply, closes: true });
   }
@@ -330,7 +338,7 @@ export class Session {
   /** Counts a command, and sends the answer to it. */
   #finish(command: Command, answer: Answer): Promise<void> | void {
     const failed = isError(answer);
-    if (!failed && answer.content === undefined) this.counts.succeed(command.counted);
+    if (!failed && answer.content === undefined) this.#count(command.counted, answer);
     const sent = this.#answer(answer);
     if (sent instanceof Promise) return sent.then(() => this.#afterAnswer(command, answer, failed));
     this.#afterAnswer(command, answer, failed);
@@ -347,6 +355,14 @@ export class Session {
     this.#endIfTooManyErrors();
   }
 
+  /** A command went well. */
+  #count(command: CountedCommand, { forgives }: Answer): void {
+    this.counts.succeed(command);
+    if (forgives !== true) return;
+    this.#errors = 0;
+    this.#junk = 0;
+  }
+
   #countJunk(): void {
     this.#junk += 1;
     if (this.#junk > this.smtpd.parameters.smtpd_junk_command_limit + 1) this.#errors += 1;
@@ -358,11 +374,7 @@ export class Session {
     const answer = await sink.finish();
     this.#sink = undefined;
     const failed = isError(answer);
-    if (!failed) {
-      this.counts.succeed('data');
-      this.#errors = 0;
-      this.#junk = 0;
-    }
+    if (!failed) this.#count(sink.counted, answer);
     await this.#answer(answer);
     if (failed) this.#errors += 1;
     this.#endIfTooManyErrors();
@@ -385,6 +397,7 @@ export class Session {
 
   /** Sends an answer; late, to those who have made many errors. */
   #answer(answer: Answer): Promise<void> | void {
+    if (answer.reply.length === 0) return;
     const { smtpd_soft_error_limit: limit, smtpd_error_sleep_time: seconds } =
       this.smtpd.parameters;
     if (this.#errors < limit || seconds === 0) return this.#send(answer);
@@ -457,12 +470,14 @@ export class Session {
   #logLost(why: 'lost connection' | 'timeout' | 'too many errors'): void {
     // A client that leaves after its message has nothing to say: many don't bother to QUIT.
     if (this.stage === 'END-OF-MESSAGE' && why === 'lost connection') return;
+    const isChunk = this.stage === BDAT_CONTENT;
+    const chunks = typeof this.chunks === 'object' ? this.chunks.reader : undefined;
     this.smtpd.log.info({
       kind: 'session-lost',
       why,
-      stage: this.stage,
+      stage: isChunk ? 'BDAT' : this.stage,
       client: this.client.label,
-      receivedBytes: this.#sink?.reader.sizeBytes,
+      receivedBytes: isChunk ? (chunks?.receivedBytes ?? 0) : this.#sink?.reader.sizeBytes,
     });
   }
 }

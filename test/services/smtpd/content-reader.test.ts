@@ -24,6 +24,7 @@ function read(pieces: readonly Buffer[], rules: Partial<ContentRules> = {}): Rea
     newlines: 'normalize',
     lineBytesMax: LIMIT,
     sizeMax: 0,
+    framing: 'dot',
     ...rules,
   });
   const collected: Buffer[] = [];

@@ -10,12 +10,6 @@ import { type Parameters, startServerPairs } from './server-pair.ts';
 const DIFFERENCES: Readonly<
   Record<string, { main?: Parameters; steps: readonly Step[]; ours: string; real: string }>
 > = {
-  'CHUNKING is not offered': {
-    main: { smtpd_discard_ehlo_keywords: '' },
-    steps: ['EHLO client.test'],
-    ours: '250 SMTPUTF8',
-    real: '250 CHUNKING',
-  },
   'a message that was refused at its end is over': {
     main: { smtpd_end_of_data_restrictions: 'reject' },
     steps: [

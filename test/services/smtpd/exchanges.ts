@@ -2,6 +2,7 @@
  * What clients say to an SMTP server, by the server's settings. differential.test.ts has Postfix's
  * smtpd and ours answer, so there are no expected replies here. The chapters are those of RFC 5321.
  */
+import { CHUNK_SETTINGS } from './chunk-exchanges.ts';
 import { type Step, send } from './dialogue.ts';
 import { TRICKS } from './relay-tricks.ts';
 import type { Parameters, SessionOptions } from './server-pair.ts';
@@ -216,7 +217,6 @@ export const SETTINGS = {
         'XFORWARD NAME=x',
         QUIT,
       ],
-      BDAT: [EHLO, FROM, TO, 'BDAT 10 LAST'],
       senders: senders(
         'FROM:<a@client.test>',
         'FROM: <a@client.test>',
@@ -1306,7 +1306,6 @@ export const SETTINGS = {
         content(`${'Received: from x by y; today\r\n'.repeat(51)}\r\nhello`),
         QUIT,
       ],
-      BDAT: [EHLO, 'BDAT 1', 'await end'],
       'a stranger': stranger(...addresses('someone@far.test')),
     },
   },
@@ -1413,4 +1412,5 @@ export const SETTINGS = {
     main: { smtpd_peername_lookup: 'yes' },
     sessions: { localhost: [...ENVELOPE, 'RCPT TO:<nobody-here@lab.test>', 'DATA', MESSAGE, QUIT] },
   },
+  ...CHUNK_SETTINGS,
 } as const satisfies Record<string, Setting>;

@@ -21,6 +21,12 @@ const message = (...content: readonly string[]): readonly Step[] => [
   send(`${content.join('\r\n')}\r\n.\r\n`),
   'QUIT',
 ];
+/** Chunks, and an empty one that says that they were all. */
+const chunks = (...list: readonly string[]): readonly Step[] => [
+  ...list.map((text) => send(`BDAT ${text.length}\r\n${text}`)),
+  'BDAT 0 LAST',
+  'QUIT',
+];
 const PLAIN = message('Subject: test', '', 'hello');
 
 const SESSIONS: Readonly<
@@ -89,6 +95,27 @@ const SESSIONS: Readonly<
     ...message('a: b', '', '\0\xff\xe9\r', 'x\ry', '\t', ''),
   ],
   'content with bare line feeds': [EHLO, FROM, TO, ...message('a: b\n\nc\nd\r\n\ne')],
+  'chunks with odd bytes': [
+    EHLO,
+    FROM,
+    TO,
+    ...chunks('From ann\r', '\na', ': b\n', '\r\n\0\xff\xe9\r', '\r\nx\ry\r\n.\r\n..x\r\n\r'),
+  ],
+  'chunks with long lines': [
+    EHLO,
+    FROM,
+    TO,
+    ...chunks(
+      'x'.repeat(2048),
+      '\r\n',
+      'x'.repeat(2047),
+      `\n${'x'.repeat(2048)}\r`,
+      `\n${'x'.repeat(9000)}`,
+      ` y\r\n${'x'.repeat(2048)}`,
+    ),
+  ],
+  'a chunk that starts with a blank': [EHLO, FROM, TO, ...chunks(' a: b\r\n\r\nc')],
+  'chunks without content': [EHLO, FROM, TO, ...chunks()],
   'no content': [EHLO, FROM, TO, 'DATA', send('.\r\n'), 'QUIT'],
 };
 

@@ -95,6 +95,7 @@ const COMMANDS = fc.constantFrom(
     'VRFY root',
     'ETRN lab.test',
     'BDAT 3',
+    'BDAT 9 LAST',
     'STARTTLS',
     'AUTH PLAIN',
     'XCLIENT A=b',
@@ -133,6 +134,43 @@ test('whatever bytes come, smtpd goes on', async (t) => {
   assert.doesNotMatch(mail.log(), /panic|fatal| error: /);
   await mail.waitUntilEmpty();
 });
+
+test('a chunk costs nothing until it comes', async (t) => {
+  const mail = await start(t, { message_size_limit: '0', service_processes: '1' });
+  await checkMail(t, mail);
+  const [pid] = processesOf(mail, 'smtpd');
+  const before = residentBytes(pid);
+  const clients = await Promise.all(Array.from({ length: 50 }, () => meet(t, mail)));
+  for (const client of clients) {
+    await say(client, ...ENVELOPE);
+    await client.play(send('BDAT 100000000 LAST\r\nSubject: test\r\n', 0));
+  }
+  await checkMail(t, mail);
+  assert.ok(residentBytes(pid) - before < 64e6, 'memory');
+  for (const client of clients) client.socket.destroy();
+  await eventually('the end of the sessions', () => {
+    const lost = mail.log().match(/lost connection after BDAT \(15 bytes\) from/g);
+    return lost?.length === clients.length;
+  });
+  await mail.waitUntilEmpty();
+});
+
+test('a message has so many chunks, and no more', async (t) => {
+  const mail = await start(t);
+  const client = await meet(t, mail);
+  await say(client, ...ENVELOPE);
+  const chunks = 10_001;
+  await client.play(send('BDAT 1\r\nx'.repeat(chunks), chunks));
+  assert.equal(client.replies.at(-2), '250 2.0.0 Ok: 1 bytes');
+  assert.match(client.replies.at(-1) ?? '', /^421 4\.7\.0 \S+ Error: too many chunks$/);
+  await client.awaitEnd();
+  await mail.waitUntilEmpty();
+});
+
+function residentBytes(pid: number | undefined): number {
+  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kilobytes) * 1024;
+}
 
 test('one process serves 500 sessions at once', async (t) => {
   const mail = await startMailSystem(t, {
