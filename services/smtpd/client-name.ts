@@ -12,6 +12,11 @@ export interface ClientName {
 
 export const UNKNOWN = 'unknown';
 
+/** A value, unless it is `unknown`. */
+export function available(value: string | undefined): string | undefined {
+  return value === UNKNOWN ? undefined : value;
+}
+
 /** Looks a client's name up. Never throws: who can't be named is `unknown`. */
 export async function lookupClientName(address: string, resolver: Resolver): Promise<ClientName> {
   const reverse = await resolver.lookupNativeName(address);

@@ -9,8 +9,10 @@ import type { CountedCommand } from './command-counts.ts';
 import { openDotContent } from './content.ts';
 import { mail, rcpt, vrfy } from './envelope-commands.ts';
 import { etrn } from './etrn.ts';
+import { sanitizeName } from './hostname.ts';
 import type { Answer, Session } from './session.ts';
 import { joinWords, type Word } from './words.ts';
+import { xclient, xforward } from './xclient.ts';
 
 /** A command that smtpd knows. */
 export interface Command {
@@ -51,8 +53,8 @@ const COMMANDS = new Map<string, Command>(
         run: auth,
       },
       { name: 'BDAT', counted: 'bdat', mayPipeline: true, run: bdat },
-      { name: 'XCLIENT', counted: 'xclient', mayPipeline: true, run: unauthorized },
-      { name: 'XFORWARD', counted: 'xforward', mayPipeline: true, run: unauthorized },
+      { name: 'XCLIENT', counted: 'xclient', mayPipeline: true, run: xclient },
+      { name: 'XFORWARD', counted: 'xforward', mayPipeline: true, run: xforward },
     ] satisfies Command[]
   ).map((command) => [command.name, command]),
 );
@@ -78,13 +80,6 @@ async function auth(session: Session): Promise<Answer> {
   return smtpd.parameters.smtpd_helo_required && helo === undefined
     ? { reply: '503 5.5.1 Error: send HELO/EHLO first' }
     : { reply: '503 5.5.1 Error: authentication not enabled' };
-}
-
-/** XCLIENT and XFORWARD: no client is authorized. */
-function unauthorized(session: Session, words: readonly Word[]): Answer {
-  if (session.transaction) return { reply: '503 5.5.1 Error: MAIL transaction in progress' };
-  if (words.length < 2) return { reply: `501 5.5.4 Syntax: ${session.stage} attribute=value...` };
-  return { reply: '550 5.7.0 Error: insufficient authorization' };
 }
 
 async function helo(session: Session, words: readonly Word[]): Promise<Answer> {
@@ -116,7 +111,7 @@ async function greet(
 ): Promise<Answer | undefined> {
   if (words.length < 2) return { reply: `501 Syntax: ${session.stage} hostname` };
   const { smtpd, helo: earlier } = session;
-  session.helo = sanitize(joinWords(words, 1));
+  session.helo = sanitizeName(joinWords(words, 1));
   if (!smtpd.parameters.smtpd_delay_reject) {
     const refusal = await session.refusalAt('helo');
     if (refusal !== undefined) {
@@ -127,11 +122,6 @@ async function greet(
   session.reset();
   session.protocol = protocol;
   return undefined;
-}
-
-/** What a client calls itself goes into the log, the Received header and the queue file. */
-function sanitize(name: string): string {
-  return name.replace(/[^\x21-\x7e\u00a0-\uffff]|[<>()\\";@]/g, '?');
 }
 
 async function data(session: Session, words: readonly Word[]): Promise<Answer> {

@@ -17,6 +17,8 @@ export async function openContent(
 ): Promise<ContentReader> {
   const { smtpd, client, helo } = session;
   const { parameters } = smtpd;
+  // RFC 3848.
+  const isAuthenticated = client.login !== undefined && session.protocol === 'ESMTP';
   const utf8 = transaction.smtputf8 ? 'UTF8' : '';
   const [only] = transaction.recipients;
   const headers = formatReceived({
@@ -25,7 +27,7 @@ export async function openContent(
     helo,
     hostname: parameters.myhostname,
     mailName: parameters.mail_name,
-    protocol: utf8 === '' ? session.protocol : 'UTF8SMTP',
+    protocol: `${utf8 === '' ? session.protocol : 'UTF8SMTP'}${isAuthenticated ? 'A' : ''}`,
     queueId: message.queueId,
     onlyRecipient: transaction.recipients.length === 1 ? only : undefined,
     time: now(),

@@ -10,7 +10,7 @@ import {
 } from '../../lib/smtp/arguments.ts';
 import { formatEnvelope, formatRecipient, type RecipientWishes } from './envelope.ts';
 import type { Answer, Session } from './session.ts';
-import type { GivenAddress, Transaction } from './transaction.ts';
+import { type Forwarded, type GivenAddress, originLabel, type Transaction } from './transaction.ts';
 import { joinWords, type Word } from './words.ts';
 
 const SMTPUTF8 = 'SMTPUTF8';
@@ -169,10 +169,22 @@ async function openMessage(
     kind: 'client',
     queueId: message.queueId,
     client: client.label,
+    ...(client.login === undefined ? {} : { saslMethod: 'XCLIENT', saslUsername: client.login }),
     ...(transaction.saslSender === '' ? {} : { saslSender: transaction.saslSender }),
+    ...(session.forwarded === undefined ? {} : originOf(session, session.forwarded)),
   });
   await message.write(formatEnvelope(smtpd.envelopeFacts(session, transaction, message)));
   return undefined;
+}
+
+/** What a message was called where it comes from, and whom it came from. */
+function originOf({ smtpd }: Session, { client, ident }: Forwarded) {
+  return {
+    ...(ident === undefined ? {} : { originalQueueId: ident }),
+    ...(client === undefined
+      ? {}
+      : { originalClient: originLabel(client, smtpd.parameters.smtpd_client_port_logging) }),
+  };
 }
 
 function acceptRecipient(

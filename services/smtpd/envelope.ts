@@ -3,7 +3,8 @@
  * (ipc.md 3.1). Pure.
  */
 import { RECORD, RecordWriter } from '../../lib/queue/record.ts';
-import type { Client, Transaction } from './transaction.ts';
+import { available } from './client-name.ts';
+import { type Client, type Forwarded, originLabel, type Transaction } from './transaction.ts';
 
 /** Everything that a message's envelope records depend on. */
 export interface EnvelopeFacts {
@@ -12,6 +13,8 @@ export interface EnvelopeFacts {
   readonly transaction: Transaction;
   readonly helo: string | undefined;
   readonly protocol: string;
+  readonly forwarded: Forwarded | undefined;
+  readonly portLogging: boolean;
   readonly contentFilter: string;
   readonly default_verp_delimiters: string;
 }
@@ -28,7 +31,7 @@ const FAMILY = { v4: 2, v6: 10 } as const;
 
 /** The records that come before the first recipient. */
 export function formatEnvelope(facts: EnvelopeFacts): Buffer {
-  const { queueId, client, transaction, helo, protocol } = facts;
+  const { queueId, client, transaction, helo, protocol, forwarded } = facts;
   const writer = new RecordWriter(1024);
   const attribute = (name: string, value: string | number) =>
     writer.record(RECORD.attribute, `${name}=${value}`);
@@ -37,19 +40,26 @@ export function formatEnvelope(facts: EnvelopeFacts): Buffer {
   };
   writer.record(RECORD.time, formatTime(transaction.arrival));
   if (facts.contentFilter !== '') writer.record(RECORD.filter, facts.contentFilter);
-  attribute('log_ident', queueId);
-  attribute('rewrite_context', client.isLocalRewrite ? 'local' : 'remote');
+  attribute('log_ident', forwarded?.ident ?? queueId);
+  const context = client.isLocalRewrite ? 'local' : 'remote';
+  attribute('rewrite_context', forwarded?.rewriteContext ?? context);
+  if (client.login !== undefined) {
+    attribute('sasl_method', 'XCLIENT');
+    attribute('sasl_username', client.login);
+  }
   optional('sasl_sender', transaction.saslSender);
   optional('envelope_id', transaction.envelopeId);
   if (transaction.retFlags !== 0) attribute('ret_flags', transaction.retFlags);
   writer.record(RECORD.sender, transaction.sender.address);
   optional('encoding', transaction.encoding);
-  attribute('log_client_name', client.name);
-  attribute('log_client_address', client.address);
-  attribute('log_client_port', client.port);
-  attribute('log_message_origin', client.label);
-  optional('log_helo_name', helo);
-  attribute('log_protocol_name', protocol);
+  const origin = forwarded?.client;
+  const logged = origin ?? client;
+  attribute('log_client_name', logged.name);
+  attribute('log_client_address', logged.address);
+  attribute('log_client_port', logged.port);
+  attribute('log_message_origin', origin ? originLabel(origin, facts.portLogging) : client.label);
+  optional('log_helo_name', origin ? available(origin.helo) : helo);
+  attribute('log_protocol_name', origin?.protocol ?? protocol);
   attribute('client_name', client.name);
   attribute('reverse_client_name', client.reverseName);
   attribute('client_address', client.address);

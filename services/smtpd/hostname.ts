@@ -13,6 +13,11 @@ export function isFullHost(name: string): boolean {
   return isHost(name) && name.replace(/\.$/, '').includes('.');
 }
 
+/** What a client calls itself goes into the log, the Received header and the queue file. */
+export function sanitizeName(name: string): string {
+  return name.replace(/[^\x21-\x7e\u00a0-\ufffc\ufffe\uffff]|[<>()\\";@]/g, '?');
+}
+
 /** `[192.0.2.1]`, `[IPv6:2001:db8::1]`. */
 export function isLiteral(name: string): boolean {
   if (!name.startsWith('[') || !name.endsWith(']')) return false;

@@ -3,6 +3,7 @@
 import { splitList } from '../../lib/config/configuration.ts';
 import type { ParameterRules } from '../../lib/smtp/arguments.ts';
 import { TableError, type TableList } from '../../lib/table/table.ts';
+import { ATTRIBUTES } from './client-attributes.ts';
 
 /** The parameters that decide. */
 export interface KeywordSettings {
@@ -23,6 +24,15 @@ export interface Offer {
   /** For the log: what was left out; '' when nobody wants to know. */
   readonly discarded: string;
 }
+
+/** What only some clients may use. */
+export interface Privileges {
+  readonly verp: boolean;
+  readonly xclient: boolean;
+  readonly xforward: boolean;
+}
+
+const NO_PRIVILEGES: Privileges = { verp: false, xclient: false, xforward: false };
 
 /** The words of smtpd_discard_ehlo_keywords, in the order of Postfix's log line. */
 const DISCARDABLE = [
@@ -58,32 +68,32 @@ export class Keywords {
   }
 
   /** What is offered when no table has a say. */
-  usualOffer(mayVerp: boolean): Offer {
-    return this.#offer(mayVerp, this.#discarded);
+  usualOffer(privileges = NO_PRIVILEGES): Offer {
+    return this.#offer(privileges, this.#discarded);
   }
 
   /** @returns `undefined` when a table does not answer */
-  async offerTo(address: string, mayVerp: boolean): Promise<Offer | undefined> {
-    if (this.#exceptions.tables.length === 0) return this.usualOffer(mayVerp);
+  async offerTo(address: string, privileges: Privileges): Promise<Offer | undefined> {
+    if (this.#exceptions.tables.length === 0) return this.usualOffer(privileges);
     try {
       const found = await this.#exceptions.lookup(address);
       const discarded = found === undefined ? this.#discarded : this.#parse(found.value);
-      return this.#offer(mayVerp, discarded);
+      return this.#offer(privileges, discarded);
     } catch (error) {
       if (error instanceof TableError) return undefined;
       throw error;
     }
   }
 
-  #offer(mayVerp: boolean, discarded: ReadonlySet<string>): Offer {
+  #offer(privileges: Privileges, discarded: ReadonlySet<string>): Offer {
     const { smtputf8_enable, verp_delimiter_filter } = this.#settings;
     const isSilent = discarded.has('silent-discard') || discarded.has('enhancedstatuscodes');
     return {
-      keywords: this.#keywords(mayVerp, discarded),
+      keywords: this.#keywords(privileges, discarded),
       rules: {
         dsn: !discarded.has('dsn'),
         smtputf8: smtputf8_enable && !discarded.has('smtputf8'),
-        ...(mayVerp ? { verpDelimiters: verp_delimiter_filter } : {}),
+        ...(privileges.verp ? { verpDelimiters: verp_delimiter_filter } : {}),
       },
       chunking: !discarded.has('chunking'),
       discarded: isSilent ? '' : [...discarded].join(' ').toUpperCase(),
@@ -98,14 +108,16 @@ export class Keywords {
     return new Set(DISCARDABLE.filter((word) => words.includes(word)));
   }
 
-  #keywords(mayVerp: boolean, discarded: ReadonlySet<string>): string[] {
+  #keywords(privileges: Privileges, discarded: ReadonlySet<string>): string[] {
     const { message_size_limit: size, disable_vrfy_command, smtputf8_enable } = this.#settings;
     const offers: [word: string, line: string, isOffered: boolean][] = [
       ['pipelining', 'PIPELINING', true],
       ['size', size === 0 ? 'SIZE' : `SIZE ${size}`, true],
       ['vrfy', 'VRFY', !disable_vrfy_command],
       ['etrn', 'ETRN', true],
-      ['verp', 'XVERP', mayVerp],
+      ['verp', 'XVERP', privileges.verp],
+      ['xclient', `XCLIENT ${ATTRIBUTES.XCLIENT.join(' ')}`, privileges.xclient],
+      ['xforward', `XFORWARD ${ATTRIBUTES.XFORWARD.join(' ')}`, privileges.xforward],
       ['enhancedstatuscodes', 'ENHANCEDSTATUSCODES', true],
       ['8bitmime', '8BITMIME', true],
       ['dsn', 'DSN', true],

@@ -32,6 +32,8 @@ export const PARAMETERS = [
   'sender_canonical_maps',
   'show_user_unknown_table_name',
   'smtpd_authorized_verp_clients',
+  'smtpd_authorized_xclient_hosts',
+  'smtpd_authorized_xforward_hosts',
   'smtpd_banner',
   'smtpd_client_auth_rate_limit',
   'smtpd_client_connection_count_limit',

@@ -15,7 +15,7 @@ import { RESOLVE, type Resolution, RewriteClient } from '../../lib/clients/rewri
 import { monotonic } from '../../lib/clock/clock.ts';
 import { splitList } from '../../lib/config/configuration.ts';
 import { type MatchList, MatchListError, openMatchList } from '../../lib/config/match-list.ts';
-import { ownAddresses } from '../../lib/config/networks.ts';
+import { type Family, ownAddresses, parseProtocols } from '../../lib/config/networks.ts';
 import { openResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
@@ -63,6 +63,8 @@ export class Smtpd {
   readonly resolver: Resolver;
   readonly keywords: Keywords;
   readonly lists: RestrictionLists;
+  /** The address families of inet_protocols. */
+  readonly families: readonly Family[];
   /** `sendmail -bs`: the client is a user of this machine. */
   readonly isStandalone: boolean;
   /** There are `smtpd_noop_commands`. */
@@ -76,6 +78,8 @@ export class Smtpd {
   readonly #newlineExclusions: MatchList;
   readonly #limitExceptions: MatchList;
   readonly #verpClients: MatchList;
+  readonly #xclientHosts: MatchList;
+  readonly #xforwardHosts: MatchList;
   readonly #localRewriteClients: readonly string[];
   readonly #forbidden: MatchList;
   readonly #ignored: MatchList;
@@ -119,6 +123,8 @@ export class Smtpd {
     this.#newlineExclusions = matchList('smtpd_forbid_bare_newline_exclusions');
     this.#limitExceptions = matchList('smtpd_client_event_limit_exceptions');
     this.#verpClients = matchList('smtpd_authorized_verp_clients');
+    this.#xclientHosts = matchList('smtpd_authorized_xclient_hosts');
+    this.#xforwardHosts = matchList('smtpd_authorized_xforward_hosts');
     this.#localRewriteClients = readRewriteClients(parameters.local_header_rewrite_clients, log);
     this.#forbidden = matchList('smtpd_forbidden_commands');
     this.#ignored = matchList('smtpd_noop_commands');
@@ -132,6 +138,7 @@ export class Smtpd {
     );
     this.lists = readRestrictionLists(parameters, configuration, warn);
     const listings = openListings(parameters, tables);
+    this.families = parseProtocols(parameters.inet_protocols);
     const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
     this.#knowledge = {
       isOwnAddress: (address) => own.some((each) => each.address === address),
@@ -156,18 +163,25 @@ export class Smtpd {
     const isLocalRewrite = this.#localRewriteClients.some((word) =>
       word === 'permit_mynetworks'
         ? typeof network === 'string'
-        : this.#knowledge.isOwnAddress(address),
+        : this.#knowledge.isOwnAddress(client.peerAddress),
     );
     const excused =
       this.#newlineRule === 'accept' ||
       typeof (await patternOf(this.#newlineExclusions, name, address)) === 'string';
-    const mayVerp = typeof (await patternOf(this.#verpClients, name, address)) === 'string';
+    const isIn = async (list: MatchList) =>
+      !this.isStandalone && typeof (await patternOf(list, name, address)) === 'string';
+    const mayXclient = await isIn(this.#xclientHosts);
+    const mayXforward = client.mayXforward ?? (await isIn(this.#xforwardHosts));
+    const verp = typeof (await patternOf(this.#verpClients, name, address)) === 'string';
+    const privileges = { verp, xclient: mayXclient, xforward: mayXforward };
     return {
       ...client,
       network,
       isLocalRewrite,
-      offer: await this.keywords.offerTo(address, mayVerp),
+      offer: await this.keywords.offerTo(address, privileges),
       newlines: excused ? 'accept' : this.#newlineRule,
+      mayXclient,
+      mayXforward,
     };
   }
 
@@ -231,12 +245,16 @@ export class Smtpd {
   }
 
   envelopeFacts(
-    { client, helo, protocol }: Session,
+    { client, helo, protocol, forwarded }: Session,
     transaction: Transaction,
     { queueId }: CleanupMessage,
   ): EnvelopeFacts {
     const { content_filter: contentFilter, default_verp_delimiters } = this.parameters;
-    return { queueId, client, transaction, helo, protocol, contentFilter, default_verp_delimiters };
+    const portLogging = this.parameters.smtpd_client_port_logging;
+    return {
+      ...{ queueId, client, transaction, helo, protocol, forwarded },
+      ...{ contentFilter, default_verp_delimiters, portLogging },
+    };
   }
 
   /** Has the mail for a site tried now. @returns FLUSH_STATUS */
@@ -255,9 +273,9 @@ export class Smtpd {
     return `not enough free space in mail queue: ${bytes} bytes < ${SPACE_FACTOR}*message size limit`;
   }
 
-  /** The limits of a client; `undefined` for one that has none. */
+  /** The limits of a client; `undefined` for one that has none, or that speaks for others. */
   async limitsOf(client: Client): Promise<ClientLimits | undefined> {
-    if (this.#limits === undefined) return undefined;
+    if (this.#limits === undefined || client.mayXclient) return undefined;
     const pattern = await patternOf(this.#limitExceptions, client.name, client.address);
     return typeof pattern === 'string' ? undefined : new ClientLimits(client, this.#limits);
   }

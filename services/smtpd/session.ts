@@ -17,7 +17,7 @@ import { describeFailure } from './content.ts';
 import type { ContentInput } from './content-reader.ts';
 import { escapeBytes } from './escape.ts';
 import type { Smtpd, Subject } from './service.ts';
-import type { Client, Transaction } from './transaction.ts';
+import { type Client, type Forwarded, labelOf, type Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
 import { splitWords, type Word } from './words.ts';
 
@@ -27,6 +27,8 @@ export interface Answer {
   readonly reply: string | readonly string[];
   /** It counts against the client. By default, what starts with 4 or 5 does. */
   readonly isError?: boolean;
+  /** It is neither a success nor an error. */
+  readonly isUncounted?: boolean;
   /** The connection closes after it. */
   readonly closes?: boolean;
   /** A message was taken: what the client did wrong before is forgotten. */
@@ -72,6 +74,8 @@ export class Session {
   transaction: Transaction | undefined;
   /** A message comes by BDAT, or one of its chunks was refused. */
   chunks: ChunkedMessage | 'refused' | undefined;
+  /** XFORWARD told of the next message, or of the one at hand. */
+  forwarded: Forwarded | undefined;
   /** The client sent more than it may before our reply. */
   pipelined = false;
   /** The command at hand, in capitals; `CONNECT` before the first. */
@@ -94,17 +98,21 @@ export class Session {
     this.smtpd = smtpd;
     const address = plainAddress(socket.remoteAddress ?? '');
     this.client = {
+      peerAddress: address,
       address,
-      port: socket.remotePort ?? 0,
+      port: String(socket.remotePort ?? 0),
       serverAddress: plainAddress(socket.localAddress ?? ''),
-      serverPort: socket.localPort ?? 0,
+      serverPort: String(socket.localPort ?? 0),
       name: UNKNOWN,
       reverseName: UNKNOWN,
       label: `${UNKNOWN}[${address}]`,
       network: undefined,
       isLocalRewrite: false,
-      offer: smtpd.keywords.usualOffer(false),
+      offer: smtpd.keywords.usualOffer(),
       newlines: 'normalize',
+      mayXclient: false,
+      mayXforward: undefined,
+      login: undefined,
     };
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -214,21 +222,20 @@ export class Session {
     const message = this.transaction?.message;
     this.transaction = undefined;
     this.chunks = undefined;
+    this.forwarded = undefined;
     message?.abort();
   }
 
   async #identify(): Promise<void> {
     const { smtpd } = this;
     const { smtpd_peername_lookup, smtpd_client_port_logging } = smtpd.parameters;
-    const { address, port } = this.client;
+    const { address } = this.client;
     if (smtpd_peername_lookup) {
       const { name, reverseName, warning } = await lookupClientName(address, smtpd.resolver);
-      this.client = { ...this.client, name, reverseName, label: `${name}[${address}]` };
+      this.client = { ...this.client, name, reverseName };
       if (warning !== undefined) smtpd.log.warn(warning);
     }
-    if (smtpd_client_port_logging) {
-      this.client = { ...this.client, label: `${this.client.label}:${port}` };
-    }
+    this.client = { ...this.client, label: labelOf(this.client, smtpd_client_port_logging) };
     smtpd.log.info({ kind: 'connect', client: this.client.label });
     this.client = await smtpd.recognize(this.client);
   }
@@ -243,12 +250,36 @@ export class Session {
     });
     const tooMany = await this.#countIn();
     if (tooMany !== undefined) return this.#send({ reply: tooMany, closes: true });
-    if (this.#isOutOfStep()) return this.#send(OUT_OF_STEP);
-    if (!parameters.smtpd_delay_reject) {
-      this.#refused = await this.refusalAt('client');
-      if (this.#refused !== undefined) return this.#send({ reply: this.#refused });
-    }
-    this.#send({ reply: `220 ${parameters.smtpd_banner}` });
+    this.#send(await this.#greeting());
+  }
+
+  /** What the client hears first. */
+  async #greeting(): Promise<Answer> {
+    const { smtpd_delay_reject, smtpd_banner } = this.smtpd.parameters;
+    if (this.#isOutOfStep()) return OUT_OF_STEP;
+    this.#refused = smtpd_delay_reject ? undefined : await this.refusalAt('client');
+    return { reply: this.#refused ?? `220 ${smtpd_banner}` };
+  }
+
+  /**
+   * Begins anew with another client on the same connection. What the first did wrong still counts.
+   *
+   * @returns the greeting
+   */
+  async restart(
+    client: Client,
+    { helo, protocol }: Pick<Session, 'helo' | 'protocol'>,
+  ): Promise<Answer> {
+    this.reset();
+    this.helo = helo;
+    this.protocol = protocol;
+    this.#deferrals = {};
+    this.client = await this.smtpd.recognize(client);
+    // Who may speak for others has no limits; those it speaks for have.
+    const tooMany = await this.#countIn();
+    const answer =
+      tooMany === undefined ? await this.#greeting() : { reply: tooMany, closes: true };
+    return { ...answer, isError: false, isUncounted: true };
   }
 
   /** @returns the reply for a client that comes too often */
@@ -338,7 +369,8 @@ export class Session {
   /** Counts a command, and sends the answer to it. */
   #finish(command: Command, answer: Answer): Promise<void> | void {
     const failed = isError(answer);
-    if (!failed && answer.content === undefined) this.#count(command.counted, answer);
+    const isDone = !failed && answer.content === undefined && answer.isUncounted !== true;
+    if (isDone) this.#count(command.counted, answer);
     const sent = this.#answer(answer);
     if (sent instanceof Promise) return sent.then(() => this.#afterAnswer(command, answer, failed));
     this.#afterAnswer(command, answer, failed);

@@ -1,14 +1,18 @@
 import type { CleanupMessage } from '../../lib/clients/cleanup.ts';
 import type { Resolution } from '../../lib/clients/rewrite.ts';
+import { UNKNOWN } from './client-name.ts';
 import type { NewlineRule } from './content-reader.ts';
 import type { Offer } from './keywords.ts';
 
 /** Who a client is, and what it may therefore do. */
 export interface Client {
+  /** Where the connection comes from, whatever XCLIENT says. */
+  readonly peerAddress: string;
   readonly address: string;
-  readonly port: number;
+  /** A number, or `unknown`. */
+  readonly port: string;
   readonly serverAddress: string;
-  readonly serverPort: number;
+  readonly serverPort: string;
   readonly name: string;
   readonly reverseName: string;
   /** `name[address]`, for replies and the log. */
@@ -21,6 +25,40 @@ export interface Client {
   readonly offer: Offer | undefined;
   /** How its bare line feeds are taken. */
   readonly newlines: NewlineRule;
+  /** It may say that it is somebody else. */
+  readonly mayXclient: boolean;
+  /** It may name another client for the log; as long as the session lasts. */
+  readonly mayXforward: boolean | undefined;
+  /** Whom XCLIENT named as logged in. */
+  readonly login: string | undefined;
+}
+
+/** What XFORWARD told, for the next message. What it did not tell of the client is `unknown`. */
+export interface Forwarded {
+  readonly client?: {
+    readonly name: string;
+    readonly address: string;
+    readonly port: string;
+    readonly protocol: string;
+    readonly helo: string;
+  };
+  /** What the message was called before. */
+  readonly ident?: string;
+  /** `local` or `remote`. */
+  readonly rewriteContext?: string;
+}
+
+/** A client that XFORWARD told of: without an address there is just a name. */
+export function originLabel(client: NonNullable<Forwarded['client']>, hasPort: boolean): string {
+  return client.address === UNKNOWN ? client.name : labelOf(client, hasPort);
+}
+
+/** A client as replies and the log name it. */
+export function labelOf(
+  { name, address, port }: { name: string; address: string; port: string },
+  hasPort: boolean,
+): string {
+  return `${name}[${address}]${hasPort ? `:${port}` : ''}`;
 }
 
 /** A sender or recipient: as it was read, and as the client wrote it. */

@@ -6,6 +6,7 @@ import { CHUNK_SETTINGS } from './chunk-exchanges.ts';
 import { type Step, send } from './dialogue.ts';
 import { TRICKS } from './relay-tricks.ts';
 import type { Parameters, SessionOptions } from './server-pair.ts';
+import { XCLIENT_SETTINGS } from './xclient-exchanges.ts';
 
 export interface Session extends SessionOptions {
   readonly steps: readonly Step[];
@@ -1413,4 +1414,5 @@ export const SETTINGS = {
     sessions: { localhost: [...ENVELOPE, 'RCPT TO:<nobody-here@lab.test>', 'DATA', MESSAGE, QUIT] },
   },
   ...CHUNK_SETTINGS,
+  ...XCLIENT_SETTINGS,
 } as const satisfies Record<string, Setting>;

@@ -116,11 +116,32 @@ const SESSIONS: Readonly<
   ],
   'a chunk that starts with a blank': [EHLO, FROM, TO, ...chunks(' a: b\r\n\r\nc')],
   'chunks without content': [EHLO, FROM, TO, ...chunks()],
+  ...Object.fromEntries(
+    [
+      'XCLIENT NAME=spike.test ADDR=192.0.2.1 PORT=9 HELO=h.test PROTO=ESMTP LOGIN=ann',
+      'XCLIENT REVERSE_NAME=rev.test DESTADDR=192.0.2.2 DESTPORT=26',
+      'XCLIENT NAME=[UNAVAILABLE] ADDR=[UNAVAILABLE] PORT=[UNAVAILABLE] DESTPORT=[UNAVAILABLE]',
+      'XCLIENT DESTADDR=[UNAVAILABLE] HELO=[UNAVAILABLE] LOGIN=a+20b',
+      'XCLIENT NAME=[TEMPUNAVAIL]',
+      'XFORWARD NAME=spike.test ADDR=192.0.2.1 PORT=9 HELO=h.test PROTO=QMQP IDENT=A SOURCE=REMOTE',
+      'XFORWARD NAME=spike.test',
+      'XFORWARD PROTO=SMTP',
+      'XFORWARD IDENT=ABC',
+      'XFORWARD IDENT=[UNAVAILABLE] SOURCE=[UNAVAILABLE]',
+      'XFORWARD SOURCE=REMOTE',
+      'XFORWARD SOURCE=LOCAL',
+      'XFORWARD HELO=[UNAVAILABLE] PROTO=[UNAVAILABLE] ADDR=[UNAVAILABLE]',
+    ].map((command) => [command, [EHLO, command, FROM, TO, ...PLAIN]]),
+  ),
   'no content': [EHLO, FROM, TO, 'DATA', send('.\r\n'), 'QUIT'],
 };
 
 test('smtpd tells cleanup the same as Postfix', { skip: whyNoPostfix() }, async (t) => {
-  const setting = { smtpd_authorized_verp_clients: '127.0.0.1' };
+  const setting = {
+    smtpd_authorized_verp_clients: '127.0.0.1',
+    smtpd_authorized_xclient_hosts: '127.0.0.1',
+    smtpd_authorized_xforward_hosts: '127.0.0.1',
+  };
   const { pair } = await startServerPairs(t, { pair: setting }, { keepsMail: true });
   for (const [name, given] of Object.entries(SESSIONS)) {
     await t.test(name, async () => {

@@ -182,5 +182,6 @@ function neutralIds(text: string): string {
   return text
     .replace(/queued as [0-9A-Z]{6,}/, 'queued as QID')
     .replace(/^(warning: )?[0-9A-F]{8,}(?=: )/, '$1QID')
+    .replace(/^(connect from \S+\]:)\d+/, '$1PORT')
     .replace(/mail queue: \d+ bytes/, 'mail queue: N bytes');
 }
