@@ -9,6 +9,7 @@ import {
   parseRcptParameters,
 } from '../../lib/smtp/arguments.ts';
 import { formatEnvelope, formatRecipient, type RecipientWishes } from './envelope.ts';
+import { noOrders } from './message-orders.ts';
 import type { Answer, Session } from './session.ts';
 import type { GivenAddress, Transaction } from './transaction.ts';
 import { joinWords, type Word } from './words.ts';
@@ -60,6 +61,7 @@ function newTransaction(sender: GivenAddress, wishes: MailParameters): Transacti
     overshoot: 0,
     message: undefined,
     deferIfPermit: undefined,
+    orders: noOrders(),
   };
 }
 

@@ -13,8 +13,13 @@ import { FlushClient } from '../../lib/clients/flush.ts';
 import { clientOptions } from '../../lib/clients/options.ts';
 import { RESOLVE, type Resolution, RewriteClient } from '../../lib/clients/rewrite.ts';
 import { monotonic } from '../../lib/clock/clock.ts';
-import { splitList } from '../../lib/config/configuration.ts';
-import { type MatchList, MatchListError, openMatchList } from '../../lib/config/match-list.ts';
+import { type Configuration, splitList } from '../../lib/config/configuration.ts';
+import {
+  type MatchList,
+  MatchListError,
+  openMatchList,
+  parentDomainMatches,
+} from '../../lib/config/match-list.ts';
 import { ownAddresses } from '../../lib/config/networks.ts';
 import { openResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
@@ -25,7 +30,7 @@ import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
 import { openTable, openTables } from '../../lib/table/table.ts';
-import { decide, type RestrictionList } from './access.ts';
+import { decide } from './access.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
 import type { NewlineRule } from './content-reader.ts';
 import type { EnvelopeFacts } from './envelope.ts';
@@ -33,7 +38,8 @@ import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
 import { PARAMETERS } from './parameters.ts';
 import { type RestrictionLists, readRestrictionLists } from './restriction-lists.ts';
-import type { Knowledge } from './restrictions.ts';
+import { RestrictionParser } from './restriction-parser.ts';
+import type { Knowledge, RestrictionList } from './rule.ts';
 import { Session } from './session.ts';
 import type { Client, GivenAddress, Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
@@ -130,15 +136,24 @@ export class Smtpd {
       openTables(parameters[exceptions], { ...tables, parameter: exceptions }),
       warn,
     );
-    this.lists = readRestrictionLists(parameters, configuration, warn);
+    const parser = new RestrictionParser({
+      openTable: (name) => openTables(name, { ...tables, parameter: 'access table' }),
+      parentDomains: parentDomainMatches(configuration, 'smtpd_access_maps'),
+      classes: readClasses(parameters.smtpd_restriction_classes, configuration),
+    });
+    this.lists = readRestrictionLists(parameters, configuration, parser);
     const listings = openListings(parameters, tables);
     const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
+    const logged = matchList('smtpd_log_access_permit_actions');
     this.#knowledge = {
       isOwnAddress: (address) => own.some((each) => each.address === address),
       checkListed: (party, address, route) =>
         checkListed(party, address, route, listings, parameters),
-      codes: parameters,
-      allowsRouting: parameters.allow_untrusted_routing,
+      settings: parameters,
+      logsPermit:
+        parameters.smtpd_log_access_permit_actions === ''
+          ? undefined
+          : (action) => matches(logged, action),
     };
   }
 
@@ -175,13 +190,11 @@ export class Smtpd {
   async decide(
     lists: readonly RestrictionList[],
     session: Session,
-    { recipient, etrnDomain, deferred }: Subject = {},
+    { recipient, etrnDomain, deferred }: Concern = {},
   ): Promise<Decision> {
     const { client, helo, transaction, pipelined } = session;
     const facts = {
-      clientAddress: client.address,
-      clientLabel: client.label,
-      clientNetwork: client.network,
+      client,
       helo,
       sender: transaction?.sender.address,
       senderRoute: transaction?.sender.route,
@@ -190,6 +203,9 @@ export class Smtpd {
       recipientCount: transaction?.recipients.length ?? 0,
       etrnDomain,
       pipelined,
+      command: session.stage,
+      protocol: session.protocol,
+      isHeld: transaction?.orders.isHeld ?? false,
     };
     const found = decide(lists, facts, this.#knowledge, deferred);
     const decision = found instanceof Promise ? await found : found;
@@ -274,7 +290,7 @@ export class Smtpd {
 }
 
 /** What a decision is about, beside the client. */
-export interface Subject {
+export interface Concern {
   readonly recipient?: GivenAddress;
   readonly etrnDomain?: string;
   /** A reason from an earlier stage to refuse what is permitted here. */
@@ -317,6 +333,11 @@ function newlineRule(value: string): NewlineRule {
     default:
       throw new FatalError(`bad parameter value: 'smtpd_forbid_bare_newline = ${value}'`);
   }
+}
+
+/** smtpd_restriction_classes: the members of each. */
+function readClasses(names: string, configuration: Configuration): Map<string, string> {
+  return new Map(splitList(names).map((name) => [name, configuration.text(name)]));
 }
 
 /** `local_header_rewrite_clients`: those of its words that can match anybody here. */

@@ -33,6 +33,19 @@ export interface GivenAddress {
   readonly route: Resolution;
 }
 
+/** What access tables do to a message. */
+export interface MessageOrders {
+  /** `transport:destination`. */
+  filter: string | undefined;
+  /** All recipients are replaced by this one. */
+  redirect: string | undefined;
+  readonly bcc: string[];
+  /** Headers of theirs, before ours. */
+  readonly prepend: string[];
+  isHeld: boolean;
+  isDiscarded: boolean;
+}
+
 /**
  * One message on its way in: made by MAIL, dropped as a whole by RSET, EHLO, the end of the
  * message, or the end of the session. Nothing of it is ever reset field by field.
@@ -58,4 +71,5 @@ export interface Transaction {
   message: CleanupMessage | undefined;
   /** A reason to refuse later what is permitted now. */
   deferIfPermit: string | undefined;
+  readonly orders: MessageOrders;
 }

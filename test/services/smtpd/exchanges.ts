@@ -2,19 +2,9 @@
  * What clients say to an SMTP server, by the server's settings. differential.test.ts has Postfix's
  * smtpd and ours answer, so there are no expected replies here. The chapters are those of RFC 5321.
  */
+import type { Session, Setting } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
 import { TRICKS } from './relay-tricks.ts';
-import type { Parameters, SessionOptions } from './server-pair.ts';
-
-export interface Session extends SessionOptions {
-  readonly steps: readonly Step[];
-}
-
-export interface Setting {
-  /** On top of what server-pair.ts has. */
-  readonly main: Parameters;
-  readonly sessions: Readonly<Record<string, readonly Step[] | Session>>;
-}
 
 const EHLO = 'EHLO client.test';
 const FROM = 'MAIL FROM:<ann@client.test>';

@@ -89,11 +89,35 @@ const SESSIONS: Readonly<
     ...message('a: b', '', '\0\xff\xe9\r', 'x\ry', '\t', ''),
   ],
   'content with bare line feeds': [EHLO, FROM, TO, ...message('a: b\n\nc\nd\r\n\ne')],
+  'actions of an access table for a sender': [EHLO, 'MAIL FROM:<marked@client.test>', TO, ...PLAIN],
+  'the same for two recipients': [
+    EHLO,
+    'MAIL FROM:<marked@client.test>',
+    TO,
+    'RCPT TO:<root@mx.lab.test>',
+    ...PLAIN,
+  ],
+  'another recipient by an access table': [EHLO, FROM, 'RCPT TO:<turned@lab.test>', ...PLAIN],
+  'the last of two filters': [
+    EHLO,
+    'MAIL FROM:<marked@client.test>',
+    'RCPT TO:<filtered@lab.test>',
+    ...PLAIN,
+  ],
   'no content': [EHLO, FROM, TO, 'DATA', send('.\r\n'), 'QUIT'],
 };
 
 test('smtpd tells cleanup the same as Postfix', { skip: whyNoPostfix() }, async (t) => {
-  const setting = { smtpd_authorized_verp_clients: '127.0.0.1' };
+  const setting = {
+    smtpd_authorized_verp_clients: '127.0.0.1',
+    local_recipient_maps: '',
+    smtpd_sender_restrictions:
+      'check_sender_access inline:{{marked@client.test = FILTER discard:here}}, ' +
+      'check_sender_access inline:{{marked@client.test = PREPEND X-Marked: yes}}',
+    smtpd_recipient_restrictions:
+      'check_recipient_access inline:{{turned@lab.test = REDIRECT root@lab.test}, ' +
+      '{filtered@lab.test = FILTER discard:there}}',
+  };
   const { pair } = await startServerPairs(t, { pair: setting }, { keepsMail: true });
   for (const [name, given] of Object.entries(SESSIONS)) {
     await t.test(name, async () => {
