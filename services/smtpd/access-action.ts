@@ -101,7 +101,7 @@ const ACTIONS: Readonly<Record<string, Act>> = {
     if (trouble !== undefined) return trouble;
     const note: Note = { action: 'hold', text: told(scope.subject, text, 'HOLD') };
     // Once is enough.
-    const notes = scope.facts.isHeld ? [] : [note];
+    const notes = scope.facts.message?.isHeld === true ? [] : [note];
     return { kind: 'dunno', notes, effects: [{ kind: 'hold' }] };
   },
   DISCARD: (text, found, scope) => {

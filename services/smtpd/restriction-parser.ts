@@ -7,6 +7,8 @@ import { FatalError } from '../../lib/log/fatal.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
 import { ACCESS_CHECKS, type TableCheck } from './access-checks.ts';
 import type { AccessTable } from './access-table.ts';
+import { askPolicy } from './policy.ts';
+import type { PolicyClient } from './policy-client.ts';
 import { RESTRICTIONS } from './restrictions.ts';
 import type { Restriction, Rule, Stage } from './rule.ts';
 import { sleepFor } from './sleep.ts';
@@ -16,6 +18,8 @@ import { rejected, serverError, type Verdict, warning } from './verdict.ts';
 export interface RestrictionSources {
   /** Opens `hash:/etc/postfix/access`. */
   openTable(name: string): TableList;
+  /** Makes ready to ask `unix:private/policy`, or what stands in braces. */
+  openPolicy(text: string): PolicyClient;
   /** smtpd_access_maps is among `parent_domain_matches_subdomains`. */
   readonly parentDomains: boolean;
   /** smtpd_restriction_classes, and what each of them consists of. */
@@ -59,6 +63,7 @@ interface Parsed {
 export class RestrictionParser {
   readonly #sources: RestrictionSources;
   readonly #tables = new Map<string, TableList>();
+  readonly #policies = new Map<string, PolicyClient>();
   readonly #classes = new Map<string, Rule[]>();
   readonly #remembered = new Map<string, readonly Rule[]>();
 
@@ -114,6 +119,9 @@ export class RestrictionParser {
     if (check !== undefined) {
       return { restriction: this.#tableCheck(word, check, next, defaultCheck), words: 2 };
     }
+    if (word === 'check_policy_service') {
+      return { restriction: this.#policy(next, defaultCheck), words: 2 };
+    }
     if (word === 'sleep') return { restriction: sleepFor(next), words: 2 };
     if (this.#sources.classes.has(given)) {
       const rules = this.#class(given, defaultCheck);
@@ -141,6 +149,15 @@ export class RestrictionParser {
   ): Restriction {
     if (name?.includes(':')) return check(this.#table(name, defaultCheck));
     return trouble(`restriction ${word}: bad argument "${name ?? word}": need maptype:mapname`);
+  }
+
+  #policy(text: string | undefined, defaultCheck: string | undefined): Restriction {
+    if (text === undefined) {
+      return trouble('restriction check_policy_service must be followed by transport:server');
+    }
+    const client = this.#policies.get(text) ?? this.#sources.openPolicy(text);
+    this.#policies.set(text, client);
+    return askPolicy(client, (restrictions) => this.#remember(restrictions, defaultCheck));
   }
 
   #table(name: string, defaultCheck: string | undefined): AccessTable {

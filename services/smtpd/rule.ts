@@ -26,8 +26,21 @@ export interface Facts {
   /** `RCPT`: the command at hand. */
   readonly command: string;
   readonly protocol: string;
-  /** The message is held already. */
+  readonly message: MessageFacts | undefined;
+}
+
+/** The message at hand; there is one as soon as MAIL has been said. */
+export interface MessageFacts {
+  /** An access table has put it on hold. */
   readonly isHeld: boolean;
+  /** There is a queue file. */
+  readonly queueId: string | undefined;
+  /** No other message ever has the same. */
+  readonly instance: string;
+  /** What has come, else what MAIL said. */
+  readonly sizeBytes: number;
+  /** The recipient, if there is just one. */
+  readonly onlyRecipient: string | undefined;
 }
 
 export type Settings = ParametersOf<(typeof PARAMETERS)[number]>;

@@ -2,8 +2,9 @@
  * smtpd(8): takes mail from the network.
  *
  * Called by SMTP clients; many at once in one process. Calls trivial-rewrite (whose business is an
- * address?), cleanup (which writes the queue file), flush (for ETRN), anvil (which counts clients), and
- * looks into tables. It touches no file of the queue. Start reading here, then session.ts. Postfix: smtpd(8).
+ * address?), cleanup (which writes the queue file), flush (for ETRN), anvil (which counts clients),
+ * policy servers, and looks into tables. It touches no file of the queue. Start reading here, then
+ * session.ts. Postfix: smtpd(8).
  */
 import type { Socket } from 'node:net';
 import { quote, unquote } from '../../lib/address/address.ts';
@@ -37,9 +38,11 @@ import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
 import { PARAMETERS } from './parameters.ts';
+import { PolicyClient } from './policy-client.ts';
+import { parsePolicyServer } from './policy-server.ts';
 import { type RestrictionLists, readRestrictionLists } from './restriction-lists.ts';
 import { RestrictionParser } from './restriction-parser.ts';
-import type { Knowledge, RestrictionList } from './rule.ts';
+import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
 import { Session } from './session.ts';
 import type { Client, GivenAddress, Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
@@ -87,6 +90,8 @@ export class Smtpd {
   readonly #ignored: MatchList;
   /** Nobody has a limit without it. */
   readonly #limits: LimitSettings | undefined;
+  readonly #policies: PolicyClient[] = [];
+  #messages = 0;
   #space = { bytes: 0, checkedAt: Number.NEGATIVE_INFINITY };
 
   constructor(context: Context) {
@@ -138,6 +143,7 @@ export class Smtpd {
     );
     const parser = new RestrictionParser({
       openTable: (name) => openTables(name, { ...tables, parameter: 'access table' }),
+      openPolicy: (text) => this.#openPolicy(text),
       parentDomains: parentDomainMatches(configuration, 'smtpd_access_maps'),
       classes: readClasses(parameters.smtpd_restriction_classes, configuration),
     });
@@ -162,6 +168,24 @@ export class Smtpd {
     this.#rewrite.close();
     this.#flush.close();
     this.#limits?.anvil.close();
+    for (const policy of this.#policies) policy.close();
+  }
+
+  /** Names one message of this process, as `smtpd_access_policy` wants it. */
+  nextInstance(arrival: number): string {
+    const seconds = Math.floor(arrival / 1000);
+    const microseconds = Math.floor((arrival - seconds * 1000) * 1000);
+    this.#messages += 1;
+    return [process.pid, seconds, microseconds, this.#messages]
+      .map((number) => number.toString(16))
+      .join('.');
+  }
+
+  #openPolicy(text: string): PolicyClient {
+    const server = parsePolicyServer(text, this.parameters);
+    const policy = new PolicyClient(server, this.resolver, this.log);
+    this.#policies.push(policy);
+    return policy;
   }
 
   /** Finds out what a client may do, once its name is known. */
@@ -205,7 +229,7 @@ export class Smtpd {
       pipelined,
       command: session.stage,
       protocol: session.protocol,
-      isHeld: transaction?.orders.isHeld ?? false,
+      message: transaction && messageFacts(session, transaction),
     };
     const found = decide(lists, facts, this.#knowledge, deferred);
     const decision = found instanceof Promise ? await found : found;
@@ -287,6 +311,20 @@ export class Smtpd {
   isIgnored(word: string): Promise<boolean> {
     return matches(this.#ignored, word);
   }
+}
+
+function messageFacts(session: Session, transaction: Transaction): MessageFacts {
+  return {
+    isHeld: transaction.orders.isHeld,
+    queueId: transaction.message?.queueId,
+    // Before it has a sender, a message is none.
+    instance: session.stage === 'MAIL' ? '' : transaction.instance,
+    sizeBytes: session.messageBytes,
+    onlyRecipient:
+      session.stage === 'DATA' || session.stage === 'END-OF-MESSAGE'
+        ? session.onlyRecipient
+        : undefined,
+  };
 }
 
 /** What a decision is about, beside the client. */

@@ -190,6 +190,11 @@ export class Session {
     return this.#limits?.refusal(event);
   }
 
+  /** Bytes of the message at hand: those that have come, else those that were announced. */
+  get messageBytes(): number {
+    return this.#sink?.reader.sizeBytes || (this.transaction?.declaredBytes ?? 0);
+  }
+
   /** The recipient, if there is just one. */
   get onlyRecipient(): string | undefined {
     const { recipients = [] } = this.transaction ?? {};

@@ -54,6 +54,10 @@ export interface Transaction {
   readonly sender: GivenAddress;
   /** Milliseconds since the epoch. */
   readonly arrival: number;
+  /** No other message ever has the same: process, time and number. */
+  readonly instance: string;
+  /** Bytes, as MAIL says; 0 when it does not. */
+  readonly declaredBytes: number;
   /** `7bit`, `8bit`, or '' when the client did not say. */
   readonly encoding: string;
   readonly smtputf8: boolean;

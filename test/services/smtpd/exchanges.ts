@@ -81,6 +81,7 @@ export const SETTINGS = {
       ],
       'EHLO in a transaction': [EHLO, FROM, TO, EHLO, TO, FROM, QUIT],
       'HELO in a transaction': ['HELO a.test', FROM, 'HELO b.test', TO, QUIT],
+      'HELO after EHLO': [EHLO, 'HELO b.test', FROM, 'RCPT TO:<nobody-here@lab.test>', QUIT],
       'HELO without a name in a transaction': [EHLO, FROM, 'HELO', TO, QUIT],
       'MAIL without HELO': [FROM, TO, 'DATA', MESSAGE, QUIT],
       'commands out of order': [
