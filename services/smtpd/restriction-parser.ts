@@ -7,10 +7,12 @@ import { FatalError } from '../../lib/log/fatal.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
 import { ACCESS_CHECKS, type TableCheck } from './access-checks.ts';
 import type { AccessTable } from './access-table.ts';
+import { LIST_CHECKS, type ListCheck, parseDnsList } from './dns-list.ts';
 import { askPolicy } from './policy.ts';
 import type { PolicyClient } from './policy-client.ts';
 import { RESTRICTIONS } from './restrictions.ts';
 import type { Restriction, Rule, Stage } from './rule.ts';
+import { SERVER_CHECKS } from './server-access.ts';
 import { sleepFor } from './sleep.ts';
 import { rejected, serverError, type Verdict, warning } from './verdict.ts';
 
@@ -115,10 +117,12 @@ export class RestrictionParser {
     if (plain !== undefined) {
       return { restriction: FINAL.has(word) ? followed(plain, word, next) : plain, words: 1 };
     }
-    const check = own(ACCESS_CHECKS, word);
+    const check = own(ACCESS_CHECKS, word) ?? own(SERVER_CHECKS, word);
     if (check !== undefined) {
       return { restriction: this.#tableCheck(word, check, next, defaultCheck), words: 2 };
     }
+    const list = own(LIST_CHECKS, word);
+    if (list !== undefined) return { restriction: listCheck(word, list, next), words: 2 };
     if (word === 'check_policy_service') {
       return { restriction: this.#policy(next, defaultCheck), words: 2 };
     }
@@ -208,6 +212,12 @@ function followed(restriction: Restriction, word: string, next: string | undefin
     const verdict = await restriction(facts, knowledge);
     return { ...verdict, afterwards: [note] } as Verdict;
   };
+}
+
+function listCheck(word: string, check: ListCheck, list: string | undefined): Restriction {
+  if (list !== undefined) return check(parseDnsList(list), word);
+  const note = warning(`restriction ${word} requires domain name argument`);
+  return () => ({ kind: 'dunno', notes: [note] });
 }
 
 /** What makes no sense is refused whenever it is met. */

@@ -3,8 +3,12 @@
  * Each looks at the facts of the session and gives one verdict; none has an effect. Those that take
  * an argument are in access-checks.ts and its neighbours. Postfix: postconf(5).
  */
+import { VERIFY_RESTRICTIONS } from './address-verification.ts';
+import { DNS_RESTRICTIONS } from './dns-restrictions.ts';
+import { permitMxBackup } from './mx-backup.ts';
 import { destinationOf, refuseForeign } from './relay-barrier.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
+import { LOGIN_RESTRICTIONS } from './sender-login.ts';
 import { SYNTAX_RESTRICTIONS } from './syntax-restrictions.ts';
 import {
   clientOf,
@@ -71,7 +75,11 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   check_recipient_maps: requireListedRecipient,
   reject_unlisted_sender: ({ sender, senderRoute: route }, { checkListed }) =>
     sender === undefined || route === undefined ? DUNNO : checkListed('sender', sender, route),
+  permit_mx_backup: permitMxBackup,
   ...SYNTAX_RESTRICTIONS,
+  ...DNS_RESTRICTIONS,
+  ...LOGIN_RESTRICTIONS,
+  ...VERIFY_RESTRICTIONS,
 };
 
 function permitOwnNetworks({ subject, client }: Facts): Verdict {

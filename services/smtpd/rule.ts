@@ -1,6 +1,9 @@
 /** What restrictions look at, whom they may ask, and what a list of them is made of. */
 import type { Resolution } from '../../lib/clients/rewrite.ts';
+import type { VerifyClient } from '../../lib/clients/verify.ts';
+import type { Families, Resolver } from '../../lib/dns/resolver.ts';
 import type { ParametersOf } from '../../lib/server/service.ts';
+import type { TableList } from '../../lib/table/table-list.ts';
 import type { PARAMETERS } from './parameters.ts';
 import type { Client } from './transaction.ts';
 import type { Subject, SubjectKind, Verdict } from './verdict.ts';
@@ -49,6 +52,16 @@ export type Settings = ParametersOf<(typeof PARAMETERS)[number]>;
 export interface Knowledge {
   readonly settings: Settings;
   isOwnAddress(address: string): boolean;
+  readonly resolver: Resolver;
+  /** The address families that there are: `inet_protocols`. */
+  readonly families: Families;
+  /** rbl_reply_maps. */
+  readonly listReplies: TableList;
+  /** smtpd_sender_login_maps. */
+  readonly senderLogins: TableList;
+  readonly verify: VerifyClient;
+  /** permit_mx_backup_networks; `undefined`: any. */
+  readonly isBackupNetwork: ((address: string) => Promise<boolean>) | undefined;
   /** A refusal when the address is in one of our domains, and nobody there has it. */
   checkListed(
     party: 'sender' | 'recipient',

@@ -3,7 +3,7 @@
  *
  * Called by SMTP clients; many at once in one process. Calls trivial-rewrite (whose business is an
  * address?), cleanup (which writes the queue file), flush (for ETRN), anvil (which counts clients),
- * policy servers, and looks into tables. It touches no file of the queue. Start reading here, then
+ * verify, policy servers, and looks into tables. It touches no file of the queue. Start reading here, then
  * session.ts. Postfix: smtpd(8).
  */
 import type { Socket } from 'node:net';
@@ -13,6 +13,7 @@ import { CLEANUP_FLAG, CleanupClient, type CleanupMessage } from '../../lib/clie
 import { FlushClient } from '../../lib/clients/flush.ts';
 import { clientOptions } from '../../lib/clients/options.ts';
 import { RESOLVE, type Resolution, RewriteClient } from '../../lib/clients/rewrite.ts';
+import { VerifyClient } from '../../lib/clients/verify.ts';
 import { monotonic } from '../../lib/clock/clock.ts';
 import { type Configuration, splitList } from '../../lib/config/configuration.ts';
 import {
@@ -22,7 +23,7 @@ import {
   parentDomainMatches,
 } from '../../lib/config/match-list.ts';
 import { ownAddresses } from '../../lib/config/networks.ts';
-import { openResolver, type Resolver } from '../../lib/dns/resolver.ts';
+import { type Families, openResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
@@ -79,6 +80,7 @@ export class Smtpd {
   readonly #cleanup: CleanupClient;
   readonly #rewrite: RewriteClient;
   readonly #flush: FlushClient;
+  readonly #verify: VerifyClient;
   readonly #knowledge: Knowledge;
   readonly #mynetworks: MatchList;
   readonly #newlineRule: NewlineRule;
@@ -112,6 +114,10 @@ export class Smtpd {
     this.#flush = new FlushClient({
       ...options,
       socketPath: `public/${parameters.flush_service_name}`,
+    });
+    this.#verify = new VerifyClient({
+      ...options,
+      socketPath: `private/${parameters.address_verify_service_name}`,
     });
     this.#limits =
       context.standalone || !hasClientLimits(parameters)
@@ -151,7 +157,23 @@ export class Smtpd {
     const listings = openListings(parameters, tables);
     const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
     const logged = matchList('smtpd_log_access_permit_actions');
+    const backups = matchList('permit_mx_backup_networks');
     this.#knowledge = {
+      resolver: this.resolver,
+      families: familiesOf(parameters.inet_protocols),
+      senderLogins: openTables(parameters.smtpd_sender_login_maps, {
+        ...tables,
+        parameter: 'smtpd_sender_login_maps',
+      }),
+      verify: this.#verify,
+      listReplies: openTables(parameters.rbl_reply_maps, {
+        ...tables,
+        parameter: 'rbl_reply_maps',
+      }),
+      isBackupNetwork:
+        parameters.permit_mx_backup_networks === ''
+          ? undefined
+          : async (address) => typeof (await patternOf(backups, '', address)) === 'string',
       isOwnAddress: (address) => own.some((each) => each.address === address),
       checkListed: (party, address, route) =>
         checkListed(party, address, route, listings, parameters),
@@ -168,6 +190,7 @@ export class Smtpd {
     this.#rewrite.close();
     this.#flush.close();
     this.#limits?.anvil.close();
+    this.#verify.close();
     for (const policy of this.#policies) policy.close();
   }
 
@@ -371,6 +394,13 @@ function newlineRule(value: string): NewlineRule {
     default:
       throw new FatalError(`bad parameter value: 'smtpd_forbid_bare_newline = ${value}'`);
   }
+}
+
+function familiesOf(protocols: string): Families {
+  const words = splitList(protocols);
+  const any = words.includes('all');
+  const used = (['ipv4', 'ipv6'] as const).filter((name) => any || words.includes(name));
+  return used.map((name) => (name === 'ipv4' ? 4 : 6));
 }
 
 /** smtpd_restriction_classes: the members of each. */

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { sleep } from '../../lib/clock/clock.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
 import type { ClientLimits, LimitedEvent } from './client-limits.ts';
-import { lookupClientName, UNKNOWN } from './client-name.ts';
+import { lookupClientName, NAMELESS, UNKNOWN } from './client-name.ts';
 import { CommandCounts } from './command-counts.ts';
 import type { Line } from './command-input.ts';
 import { type Command, findCommand } from './commands.ts';
@@ -92,8 +92,7 @@ export class Session {
       port: socket.remotePort ?? 0,
       serverAddress: plainAddress(socket.localAddress ?? ''),
       serverPort: socket.localPort ?? 0,
-      name: UNKNOWN,
-      reverseName: UNKNOWN,
+      ...NAMELESS,
       label: `${UNKNOWN}[${address}]`,
       network: undefined,
       isLocalRewrite: false,
@@ -237,8 +236,8 @@ export class Session {
     const { smtpd_peername_lookup, smtpd_client_port_logging } = smtpd.parameters;
     const { address, port } = this.client;
     if (smtpd_peername_lookup) {
-      const { name, reverseName, warning } = await lookupClientName(address, smtpd.resolver);
-      this.client = { ...this.client, name, reverseName, label: `${name}[${address}]` };
+      const { warning, ...names } = await lookupClientName(address, smtpd.resolver);
+      this.client = { ...this.client, ...names, label: `${names.name}[${address}]` };
       if (warning !== undefined) smtpd.log.warn(warning);
     }
     if (smtpd_client_port_logging) {

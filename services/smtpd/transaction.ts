@@ -1,5 +1,6 @@
 import type { CleanupMessage } from '../../lib/clients/cleanup.ts';
 import type { Resolution } from '../../lib/clients/rewrite.ts';
+import type { NameStatus } from './client-name.ts';
 import type { NewlineRule } from './content-reader.ts';
 import type { Offer } from './keywords.ts';
 
@@ -11,6 +12,9 @@ export interface Client {
   readonly serverPort: number;
   readonly name: string;
   readonly reverseName: string;
+  /** Whether there is a verified name, and any name at all. */
+  readonly nameStatus: NameStatus;
+  readonly reverseStatus: NameStatus;
   /** `name[address]`, for replies and the log. */
   readonly label: string;
   /** The pattern of `mynetworks` that it matches; `failed` when a table does not answer. */
