@@ -74,8 +74,7 @@ async function requireVerified(
     return reject(code, status, rejected(subject, `undeliverable address: ${reason}`));
   }
   const why = rejected(subject, `unverified address: ${reason.slice(0, REASON_MAX)}`);
-  if (isBounced) return reject(code, status, why);
-  return tempfail(rules.tempfailAction, status, why, answer.reason, code);
+  return reject(code, status, why);
 }
 
 /** Asks until it is known, or for as long as a client may wait. */

@@ -122,15 +122,9 @@ function judge(
 }
 
 /** `reject_tempfail_action` and those after it: now, or only if all else permits. */
-export function tempfail(
-  action: string,
-  status: string,
-  text: string,
-  because: string,
-  code = 450,
-): Verdict {
+export function tempfail(action: string, status: string, text: string, because: string): Verdict {
   const kind = action.toLowerCase() === 'defer' ? 'reject' : 'defer-if-permit';
-  return { kind, reply: refusal(code, status, text), because };
+  return { kind, reply: refusal(450, status, text), because };
 }
 
 /** What a client says for itself, where a list may want its domain. */

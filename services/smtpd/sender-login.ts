@@ -6,11 +6,20 @@ import { RESOLVE } from '../../lib/clients/rewrite.ts';
 import { addressKeys, search } from '../../lib/table/address-search.ts';
 import { TableError } from '../../lib/table/table.ts';
 import type { Restriction } from './rule.ts';
-import { DUNNO, lookupFailure, reject } from './verdict.ts';
+import { DUNNO, lookupFailure, reject, warning } from './verdict.ts';
+
+/** Without SASL there are no logins: the log says that the restriction means nothing. */
+const guarded =
+  (names: readonly string[], restriction: Restriction): Restriction =>
+  (facts, knowledge) => {
+    if (knowledge.settings.smtpd_sasl_auth_enable) return restriction(facts, knowledge);
+    const notes = names.map((name) => warning(`restriction \`${name}' ignored: no SASL support`));
+    return { kind: 'dunno', notes };
+  };
 
 const requireLogin: Restriction = async ({ sender = '', senderRoute: route }, knowledge) => {
   const { settings, senderLogins } = knowledge;
-  if (!settings.smtpd_sasl_auth_enable || sender === '' || route === undefined) return DUNNO;
+  if (sender === '' || route === undefined) return DUNNO;
   if ((route.flags & RESOLVE.FAIL) !== 0) return lookupFailure(sender, 'a table has no answer');
   try {
     const keys = addressKeys(route.recipient, {
@@ -29,10 +38,14 @@ const requireLogin: Restriction = async ({ sender = '', senderRoute: route }, kn
   }
 };
 
+const KNOWN = 'reject_known_sender_login_mismatch';
+const UNAUTHENTICATED = 'reject_unauthenticated_sender_login_mismatch';
+const AUTHENTICATED = 'reject_authenticated_sender_login_mismatch';
+
 export const LOGIN_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
-  reject_sender_login_mismatch: requireLogin,
-  reject_known_sender_login_mismatch: requireLogin,
-  reject_unauthenticated_sender_login_mismatch: requireLogin,
+  reject_sender_login_mismatch: guarded([AUTHENTICATED, UNAUTHENTICATED], requireLogin),
+  [KNOWN]: guarded([KNOWN], requireLogin),
+  [UNAUTHENTICATED]: guarded([UNAUTHENTICATED], requireLogin),
   // Nobody is logged in as somebody else.
-  reject_authenticated_sender_login_mismatch: () => DUNNO,
+  [AUTHENTICATED]: guarded([AUTHENTICATED], () => DUNNO),
 };

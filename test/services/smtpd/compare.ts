@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Step } from './dialogue.ts';
-import { type Parameters, type SessionOptions, startServerPairs } from './server-pair.ts';
+import {
+  type PairOptions,
+  type Parameters,
+  type SessionOptions,
+  startServerPairs,
+} from './server-pair.ts';
 
 /** Who talks first may still come second, when the machine has much to do. */
 const EARLY_TRIES = 3;
@@ -21,10 +26,14 @@ export interface Setting {
 export type Settings = Readonly<Record<string, Setting>>;
 
 /** Has both servers answer all sessions; those of one setting one after the other. */
-export async function compareServers(t: TestContext, settings: Settings): Promise<void> {
+export async function compareServers(
+  t: TestContext,
+  settings: Settings,
+  options: PairOptions = {},
+): Promise<void> {
   const parameters: Record<string, Parameters> = {};
   for (const [name, { main }] of Object.entries(settings)) parameters[name] = main;
-  const pairs = await startServerPairs(t, parameters);
+  const pairs = await startServerPairs(t, parameters, options);
   const tests = Object.entries(settings).map(([setting, { sessions }]) =>
     t.test(setting, async (group) => {
       for (const [name, given] of Object.entries(sessions)) {
