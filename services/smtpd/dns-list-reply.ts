@@ -60,7 +60,8 @@ function expanded(
   notes: Note[],
 ): string | undefined {
   try {
-    return expandReply(template, macros, settings);
+    const warn = (text: string) => notes.push(warning(text));
+    return expandReply(template, { macros, settings, warn });
   } catch (error) {
     if (!(error instanceof ExpansionError)) throw error;
     const what = `rbl_reject_reply: bad rbl reply template for domain ${domain}: ${template}`;

@@ -88,6 +88,8 @@ export const PARAMETERS = [
   'smtpd_recipient_limit',
   'smtpd_recipient_overshoot_limit',
   'smtpd_recipient_restrictions',
+  'smtpd_reject_footer',
+  'smtpd_reject_footer_maps',
   'smtpd_reject_unlisted_recipient',
   'smtpd_reject_unlisted_sender',
   'smtpd_relay_before_recipient_restrictions',

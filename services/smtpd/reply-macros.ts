@@ -40,21 +40,27 @@ function domainPart(address: string | undefined): string | undefined {
   return at < 0 ? undefined : address?.slice(at + 1);
 }
 
+/** What a template is filled with. */
+export interface ReplyExpansion {
+  readonly macros: Macros;
+  readonly settings: Pick<Settings, 'smtpd_expansion_filter'>;
+  readonly warn: (text: string) => void;
+}
+
 /**
  * Puts values into a template. What a client may have chosen is filtered, and never a template.
  *
  * @throws {ExpansionError} when the template is malformed
  */
-export function expandReply(
-  template: string,
-  macros: Macros,
-  { smtpd_expansion_filter: filter }: Settings,
-): string {
-  const allowed = new Set(charactersOf(filter));
+export function expandReply(template: string, { macros, settings, warn }: ReplyExpansion): string {
+  const allowed = new Set(charactersOf(settings.smtpd_expansion_filter));
   return expand(template, (name) => {
-    const value = Object.hasOwn(macros, name) ? macros[name] : undefined;
-    const clean = value && [...value].map((c) => (allowed.has(c) ? c : '_')).join('');
-    return clean?.replaceAll('$', '$$$$');
+    if (!Object.hasOwn(macros, name)) {
+      warn(`unknown macro name "${name}" in expansion request`);
+      return undefined;
+    }
+    const clean = [...(macros[name] ?? '')].map((c) => (allowed.has(c) ? c : '_')).join('');
+    return clean.replaceAll('$', '$$$$');
   });
 }
 

@@ -16,6 +16,7 @@ import { RESOLVE, type Resolution, RewriteClient } from '../../lib/clients/rewri
 import { VerifyClient } from '../../lib/clients/verify.ts';
 import { monotonic } from '../../lib/clock/clock.ts';
 import { type Configuration, splitList } from '../../lib/config/configuration.ts';
+import { ExpansionError } from '../../lib/config/expand.ts';
 import {
   type MatchList,
   MatchListError,
@@ -31,7 +32,7 @@ import { freeSpace } from '../../lib/os/files.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
-import { openTable, openTables } from '../../lib/table/table.ts';
+import { openTable, openTables, TableError, type TableList } from '../../lib/table/table.ts';
 import { decide } from './access.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
 import type { NewlineRule } from './content-reader.ts';
@@ -41,6 +42,8 @@ import { checkListed, type Listings } from './listed.ts';
 import { PARAMETERS } from './parameters.ts';
 import { PolicyClient } from './policy-client.ts';
 import { parsePolicyServer } from './policy-server.ts';
+import { withFooter } from './reject-footer.ts';
+import { expandReply, type MacroFacts, sessionMacros } from './reply-macros.ts';
 import { type RestrictionLists, readRestrictionLists } from './restriction-lists.ts';
 import { RestrictionParser } from './restriction-parser.ts';
 import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
@@ -92,6 +95,9 @@ export class Smtpd {
   readonly #ignored: MatchList;
   /** Nobody has a limit without it. */
   readonly #limits: LimitSettings | undefined;
+  /** There may be something to add to a refusal. */
+  readonly hasFooters: boolean;
+  readonly #footers: TableList;
   readonly #policies: PolicyClient[] = [];
   #messages = 0;
   #space = { bytes: 0, checkedAt: Number.NEGATIVE_INFINITY };
@@ -142,6 +148,12 @@ export class Smtpd {
     this.hasIgnoredCommands = parameters.smtpd_noop_commands !== '';
     const warn = (text: string) => log.warn(text);
     const exceptions = 'smtpd_discard_ehlo_keyword_address_maps';
+    const { smtpd_reject_footer, smtpd_reject_footer_maps } = parameters;
+    this.#footers = openTables(smtpd_reject_footer_maps, {
+      ...tables,
+      parameter: 'smtpd_reject_footer_maps',
+    });
+    this.hasFooters = smtpd_reject_footer !== '' || smtpd_reject_footer_maps !== '';
     this.keywords = new Keywords(
       parameters,
       openTables(parameters[exceptions], { ...tables, parameter: exceptions }),
@@ -192,6 +204,33 @@ export class Smtpd {
     this.#limits?.anvil.close();
     this.#verify.close();
     for (const policy of this.#policies) policy.close();
+  }
+
+  /** smtpd_reject_footer_maps, smtpd_reject_footer. */
+  addFooter(reply: readonly string[], facts: MacroFacts): readonly string[] {
+    const { parameters } = this;
+    const template = this.#footerFor(reply.at(-1) ?? '') ?? parameters.smtpd_reject_footer;
+    if (template === '') return reply;
+    const warn = (text: string) => this.log.warn(text);
+    const expansion = { macros: sessionMacros(facts, parameters), settings: parameters, warn };
+    try {
+      return withFooter(reply, template, (line) => expandReply(line, expansion));
+    } catch (error) {
+      if (!(error instanceof ExpansionError)) throw error;
+      this.log.warn(`bad reject footer: ${error.message}`);
+      return reply;
+    }
+  }
+
+  #footerFor(reply: string): string | undefined {
+    try {
+      const found = this.#footers.lookup(reply);
+      // A refusal does not wait for what is only an addition to it.
+      return found instanceof Promise ? undefined : found?.value;
+    } catch (error) {
+      if (error instanceof TableError) return undefined;
+      throw error;
+    }
   }
 
   /** Names one message of this process, as `smtpd_access_policy` wants it. */

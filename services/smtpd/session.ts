@@ -414,13 +414,21 @@ export class Session {
   }
 
   #send({ reply, closes }: Answer): void {
-    const lines = typeof reply === 'string' ? [reply] : reply;
+    const plain = typeof reply === 'string' ? [reply] : reply;
+    const lines = this.smtpd.hasFooters && isError({ reply }) ? this.#withFooter(plain) : plain;
     const soft = this.smtpd.parameters.soft_bounce ? lines.map(soften) : lines;
     // Access tables may have a client hung up on without a word.
     const hangsUp = reply === '';
     if (!hangsUp) this.connection.write(`${soft.join('\r\n')}\r\n`);
     // These two codes say that the connection closes. RFC 5321 3.8, RFC 7504.
     if (closes === true || hangsUp || isFarewell(soft[0] ?? '')) this.#end();
+  }
+
+  #withFooter(lines: readonly string[]): readonly string[] {
+    const { client, helo, transaction } = this;
+    // A recipient that was refused is none any more; Postfix, too, has none here.
+    const facts = { client, helo, sender: transaction?.sender.address, recipient: undefined };
+    return this.smtpd.addFooter(lines, facts);
   }
 
   /** Nothing more will be answered. */
