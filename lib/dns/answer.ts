@@ -6,7 +6,7 @@
  */
 export type DnsStatus = 'found' | 'not-found' | 'no-data' | 'again' | 'invalid';
 
-export type RecordType = 'A' | 'AAAA' | 'MX' | 'TXT' | 'PTR';
+export type RecordType = 'A' | 'AAAA' | 'MX' | 'NS' | 'TXT' | 'PTR';
 
 export interface DnsAnswer<R> {
   readonly status: DnsStatus;
@@ -37,6 +37,19 @@ export interface AddressRecord {
 export function failureReason(name: string, type: string, problem: string): string {
   return `Host or domain name not found. Name service error for name=${name} type=${type}: ${problem}`;
 }
+
+/** Why the system's own lookup failed, in the words of getaddrinfo. */
+export function nativeReason(status: DnsStatus): string {
+  return NATIVE_REASONS[status];
+}
+
+const NATIVE_REASONS: Readonly<Record<DnsStatus, string>> = {
+  found: '',
+  'not-found': 'Name or service not known',
+  'no-data': 'No address associated with hostname',
+  again: 'Temporary failure in name resolution',
+  invalid: 'Non-recoverable failure in name resolution',
+};
 
 /** RFC 7505: one MX record that names nobody. */
 export function isNullMx(records: readonly MxRecord[]): boolean {

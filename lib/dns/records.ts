@@ -16,6 +16,7 @@ export interface RecordOf {
   A: AddressRecord;
   AAAA: AddressRecord;
   MX: MxRecord;
+  NS: string;
   TXT: string;
   PTR: string;
 }
@@ -98,6 +99,7 @@ function readRecord(answer: Answer): RecordOf[RecordType] | undefined {
       if (exchange !== '' && !isHostname(exchange)) return undefined;
       return { preference: answer.data.preference ?? 0, exchange };
     }
+    case 'NS':
     case 'PTR':
       return isHostname(answer.data) ? answer.data.replace(/\.$/, '') : undefined;
     case 'TXT':

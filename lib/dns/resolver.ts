@@ -32,6 +32,8 @@ export interface Resolver {
   lookupMx(name: string): Promise<DnsAnswer<MxRecord>>;
   /** Addresses of the given families, in their order; found when one family is. */
   lookupAddresses(name: string, families?: Families): Promise<DnsAnswer<AddressRecord>>;
+  /** The name servers of a zone. */
+  lookupNs(name: string): Promise<DnsAnswer<string>>;
   /** Names of an address. */
   lookupPtr(address: string): Promise<DnsAnswer<string>>;
   /** Each record's strings joined. */
@@ -75,6 +77,10 @@ class StubResolver implements Resolver {
 
   lookupMx(name: string): Promise<DnsAnswer<MxRecord>> {
     return this.#lookup(name, 'MX');
+  }
+
+  lookupNs(name: string): Promise<DnsAnswer<string>> {
+    return this.#lookup(name, 'NS');
   }
 
   lookupTxt(name: string): Promise<DnsAnswer<string>> {

@@ -20,12 +20,13 @@ type SqliteModule = typeof Database;
 type Statement = Database.Statement<unknown[], unknown>;
 
 /** "PHst", in the file's header: this SQLite file is a lookup table of ours. */
-const APPLICATION_ID = 0x5048_7374;
-const FORMAT_VERSION = 1;
+export const APPLICATION_ID = 0x5048_7374;
+export const FORMAT_VERSION = 1;
 /** A table of a million entries has about so many KiB. */
 const BUILD_CACHE_KIB = 65_536;
 
-function sqlite(): SqliteModule {
+/** The module, loaded when the first file is opened. */
+export function sqlite(): SqliteModule {
   return createRequire(import.meta.url)('better-sqlite3') as SqliteModule;
 }
 

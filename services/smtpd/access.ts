@@ -1,102 +1,25 @@
 /**
- * Restriction lists: read once at start, evaluated for each client. The evaluation is pure but for
- * what it asks of `Knowledge`; it returns the decision and how it was reached. It only waits when a
- * restriction has to.
+ * The evaluation of restriction lists. It is pure but for what it asks of `Knowledge`; it returns
+ * the decision and how it was reached. It only waits when a restriction has to.
  */
-import type { Origin } from '../../lib/config/source.ts';
-import { FatalError } from '../../lib/log/fatal.ts';
+import type { Facts, Knowledge, RestrictionList, Rule, Stage } from './rule.ts';
 import {
-  type Facts,
-  type Knowledge,
-  RELAY_BARRIERS,
-  RESTRICTIONS,
-  type Restriction,
-  type Stage,
-} from './restrictions.ts';
-import { type Decision, type Note, refusal, type Step, type Verdict } from './verdict.ts';
-
-/** One entry of a list. */
-interface Rule {
-  readonly name: string;
-  /** `warn_if_reject` stands before it: it is only logged. */
-  readonly warnOnly: boolean;
-  readonly restriction: Restriction;
-}
-
-/** One parameter's restrictions. */
-export interface RestrictionList {
-  readonly parameter: string;
-  readonly stage: Stage;
-  readonly rules: readonly Rule[];
-}
-
-/** These are followed by a word of their own. */
-const TAKES_ARGUMENT = /^(?:check_\w+|reject_r(?:bl|hsbl)\w*|permit_(?:dnswl|rhswl)_client|sleep)$/;
-
-/** What the project does not have: the client hears of a configuration error, the log says which. */
-const notBuilt: Restriction = () => ({
-  kind: 'reject',
-  reply: refusal(451, '4.3.5', 'Server configuration error'),
-  isTrouble: true,
-});
-
-/**
- * Reads one list. What is not built is said once, here, by name.
- *
- * @param words the parameter's value, split at blanks and commas
- */
-export function parseRestrictions(
-  parameter: string,
-  stage: Stage,
-  words: readonly string[],
-  warn: (text: string) => void,
-  origin?: Origin,
-): RestrictionList {
-  const rules: Rule[] = [];
-  const where =
-    origin === undefined ? parameter : `${origin.file}, line ${origin.line}: ${parameter}`;
-  let warnOnly = false;
-  for (let at = 0; at < words.length; at += 1) {
-    const word = (words[at] ?? '').toLowerCase();
-    if (word === 'warn_if_reject') {
-      warnOnly = true;
-      continue;
-    }
-    const restriction = Object.hasOwn(RESTRICTIONS, word) ? RESTRICTIONS[word] : undefined;
-    const argument =
-      restriction === undefined && TAKES_ARGUMENT.test(word) ? words[at + 1] : undefined;
-    if (argument !== undefined) at += 1;
-    const name = argument === undefined ? word : `${word} ${argument}`;
-    if (restriction === undefined) {
-      warn(
-        `${where}: restriction "${name}" is not built in Posthaste: clients who meet it get 451 4.3.5`,
-      );
-    }
-    rules.push({ name, warnOnly, restriction: restriction ?? notBuilt });
-    warnOnly = false;
-  }
-  return { parameter, stage, rules };
-}
-
-/**
- * Refuses to start a server through which strangers could relay.
- *
- * @throws {FatalError} with Postfix's text
- */
-export function requireRelayBarrier(lists: readonly RestrictionList[]): void {
-  const hasBarrier = lists.some(({ rules }) =>
-    rules.some(({ name, warnOnly }) => !warnOnly && RELAY_BARRIERS.has(name)),
-  );
-  if (hasBarrier) return;
-  throw new FatalError(
-    'in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one ' +
-      'working instance of: reject_unauth_destination, defer_unauth_destination, reject, defer, ' +
-      'defer_if_permit or check_relay_domains',
-  );
-}
+  CLASS,
+  type Decision,
+  type Effect,
+  mended,
+  type Note,
+  type Step,
+  type Subject,
+  serverError,
+  type Verdict,
+} from './verdict.ts';
 
 /** The facts of a session, before a list adds what it speaks of. */
 export type SessionFacts = Omit<Facts, 'stage' | 'subject'>;
+
+/** Tables and classes that lead to each other end here. */
+const DEPTH_MAX = 100;
 
 /**
  * Goes through the lists in their order. A permit ends its own list only; a refusal ends all.
@@ -112,20 +35,29 @@ export function decide(
   return new Evaluation(lists, facts, knowledge, deferred).proceed();
 }
 
+/** Rules that are being gone through: a list, or what one of its rules referred to. */
+interface Frame {
+  readonly rules: readonly Rule[];
+  readonly facts: Facts;
+  /** `warn_if_reject` stood before the reference. */
+  readonly warnOnly: boolean;
+  readonly forbidden: Verdict | undefined;
+  next: number;
+}
+
 class Evaluation {
   readonly #lists: readonly RestrictionList[];
   readonly #sessionFacts: SessionFacts;
   readonly #knowledge: Knowledge;
   readonly #trail: Step[] = [];
-  readonly #warnings: string[] = [];
   readonly #notes: Note[] = [];
+  readonly #effects: Effect[] = [];
   #deferIfPermit: string | undefined;
   #deferIfReject: string | undefined;
-  /** Where we are: the list, the rule in it, and what the list looks at. */
+  /** Where we are: the list, and the rules in it. */
   #list = -1;
-  #rules: readonly Rule[] = [];
-  #rule = 0;
-  #facts: Facts | undefined;
+  #stage: Stage | undefined;
+  #frames: Frame[] = [];
 
   constructor(
     lists: readonly RestrictionList[],
@@ -142,17 +74,23 @@ class Evaluation {
   /** Goes on until something refuses, nothing is left, or a restriction makes us wait. */
   proceed(): Decision | Promise<Decision> {
     for (;;) {
-      const rule = this.#rules[this.#rule];
-      if (rule === undefined) {
+      const frame = this.#frames.at(-1);
+      const rule = frame?.rules[frame.next];
+      if (frame === undefined) {
         if (!this.#nextList()) return this.#decision(undefined);
         continue;
       }
-      this.#rule += 1;
-      const verdict = rule.restriction(this.#facts as Facts, this.#knowledge);
-      if (verdict instanceof Promise) {
-        return verdict.then((known) => this.#judge(rule, known) ?? this.proceed());
+      if (rule === undefined) {
+        this.#frames.pop();
+        continue;
       }
-      const decision = this.#judge(rule, verdict);
+      frame.next += 1;
+      const verdict = rule.restriction(frame.facts, this.#knowledge);
+      const decision =
+        verdict instanceof Promise
+          ? verdict.then((known) => this.#judge(frame, rule, known))
+          : this.#judge(frame, rule, verdict);
+      if (decision instanceof Promise) return decision.then((known) => known ?? this.proceed());
       if (decision !== undefined) return decision;
     }
   }
@@ -163,61 +101,146 @@ class Evaluation {
     if (list === undefined) return false;
     const { stage, rules } = list;
     // What one stage would rather say than refuse does not concern the next.
-    if (stage !== this.#facts?.stage) this.#deferIfReject = undefined;
-    this.#rule = 0;
-    const subject = subjectOf(stage, this.#sessionFacts);
-    // Nobody said HELO, or MAIL: there is nothing to look at.
-    this.#rules = subject === undefined ? [] : rules;
-    if (this.#rules.length > 0) {
-      this.#facts = { ...this.#sessionFacts, stage, subject: subject ?? '' };
+    if (stage !== this.#stage) this.#deferIfReject = undefined;
+    // VRFY without a sender: nothing is promised to anybody that could be taken back.
+    if (stage === 'recipient' && stage !== this.#stage && this.#sessionFacts.sender === undefined) {
+      this.#deferIfPermit = undefined;
     }
+    this.#stage = stage;
+    const name = nameOf(stage, this.#sessionFacts);
+    // Nobody said HELO, or MAIL: there is nothing to look at.
+    if (name === undefined || rules.length === 0) return true;
+    const facts = { ...this.#sessionFacts, stage, subject: { name, kind: stage } };
+    this.#frames = [{ rules, facts, warnOnly: false, forbidden: undefined, next: 0 }];
     return true;
   }
 
   /** @returns the decision, if this verdict is the last word */
-  #judge({ name, warnOnly }: Rule, verdict: Verdict): Decision | undefined {
-    const parameter = this.#lists[this.#list]?.parameter ?? '';
+  #judge(
+    frame: Frame,
+    rule: Rule,
+    verdict: Verdict,
+  ): Decision | undefined | Promise<Decision | undefined> {
     this.#trail.push({
-      parameter,
-      restriction: name,
+      parameter: this.#lists[this.#list]?.parameter ?? '',
+      restriction: rule.name,
       verdict: verdict.kind,
       because: verdict.because,
     });
-    if (!('reply' in verdict)) {
-      if (verdict.kind === 'permit') this.#rules = [];
-      return undefined;
+    if (verdict.notes !== undefined) this.#notes.push(...verdict.notes);
+    switch (verdict.kind) {
+      case 'dunno':
+        if (verdict.effects !== undefined) this.#effects.push(...verdict.effects);
+        return undefined;
+      case 'permit':
+        return this.#permit(frame, rule, verdict);
+      case 'see':
+        return this.#refer(frame, rule, verdict);
+      default:
+        return this.#object(rule.warnOnly || frame.warnOnly, verdict);
     }
-    const { kind, reply, isTrouble, note } = verdict;
-    if (note !== undefined) this.#notes.push(note);
-    if (warnOnly && isTrouble !== true) {
-      this.#warnings.push(reply);
-    } else if (kind === 'defer-if-permit') {
-      this.#deferIfPermit ??= reply;
-    } else if (kind === 'defer-if-reject') {
+  }
+
+  #permit(
+    frame: Frame,
+    rule: Rule,
+    verdict: Extract<Verdict, { kind: 'permit' | 'dunno' }>,
+  ): Decision | undefined | Promise<Decision | undefined> {
+    const { permitted = {} } = verdict;
+    const { subject = frame.facts.subject, action = rule.name, from } = permitted;
+    const { logsPermit } = this.#knowledge;
+    // What is deferred after all is not permitted.
+    if (logsPermit === undefined || this.#deferIfPermit !== undefined) {
+      return this.#afterPermit(frame, rule, verdict);
+    }
+    return logsPermit(action).then((isLogged) => {
+      if (isLogged) this.#notes.push(permitNote(action, subject, from));
+      return this.#afterPermit(frame, rule, verdict);
+    });
+  }
+
+  #afterPermit(
+    frame: Frame,
+    rule: Rule,
+    {
+      effects = [],
+      afterwards = [],
+      forbidden: own,
+    }: Extract<Verdict, { kind: 'permit' | 'dunno' }>,
+  ): Decision | undefined | Promise<Decision | undefined> {
+    this.#notes.push(...afterwards);
+    const forbidden = own ?? this.#frames.find((each) => each.forbidden !== undefined)?.forbidden;
+    if (forbidden !== undefined) return this.#judge(frame, rule, forbidden);
+    this.#frames = [];
+    this.#effects.push(...effects);
+    if (effects.some(({ kind }) => kind === 'discard')) return this.#decision(undefined);
+    return undefined;
+  }
+
+  #refer(
+    frame: Frame,
+    rule: Rule,
+    { rules, subject, forbidden, entry }: Extract<Verdict, { kind: 'see' }>,
+  ): Decision | undefined | Promise<Decision | undefined> {
+    if (this.#frames.length > DEPTH_MAX) {
+      const where =
+        entry === undefined
+          ? `restriction class ${rule.name}`
+          : `access table ${entry.table} entry ${entry.value}`;
+      return this.#judge(frame, rule, serverError(`${where} causes unreasonable recursion`));
+    }
+    const facts = subject === undefined ? frame.facts : { ...frame.facts, subject };
+    const warnOnly = rule.warnOnly || frame.warnOnly;
+    this.#frames.push({ rules, facts, warnOnly, forbidden, next: 0 });
+    return undefined;
+  }
+
+  #object(
+    warnOnly: boolean,
+    { kind, reply, logged, isTrouble, afterwards = [] }: Extract<Verdict, { reply: string }>,
+  ): Decision | undefined {
+    if (kind === 'defer-if-reject') {
       this.#deferIfReject ??= reply;
+    } else if (kind === 'defer-if-permit' && !warnOnly) {
+      this.#deferIfPermit ??= reply;
     } else {
+      const usable = mended(reply);
+      this.#notes.push(...usable.notes);
+      if (warnOnly && isTrouble !== true) {
+        this.#notes.push({ action: 'reject_warning', text: usable.reply });
+        return undefined;
+      }
       const isFinal = reply.startsWith('5');
-      return this.#decision((isFinal ? this.#deferIfReject : undefined) ?? reply);
+      const refusal = (isFinal ? this.#deferIfReject : undefined) ?? usable.reply;
+      this.#notes.push(logged ?? { action: 'reject', text: refusal }, ...afterwards);
+      return this.#decision(refusal);
     }
+    // Whatever the rest of the list said, the client would have to come back.
+    if (this.#deferIfPermit !== undefined && this.#deferIfReject !== undefined) this.#frames = [];
     return undefined;
   }
 
   #decision(refusal: string | undefined): Decision {
     return {
       refusal,
-      warnings: this.#warnings,
       notes: this.#notes,
+      effects: this.#effects,
       deferIfPermit: this.#deferIfPermit,
       trail: this.#trail,
     };
   }
 }
 
+function permitNote(action: string, { name, kind }: Subject, table: string | undefined): Note {
+  const from = table === undefined ? '' : `from ${table}`;
+  return { action: 'permit', text: `action=${action} for ${CLASS[kind]}=${name} ${from}` };
+}
+
 /** What a list speaks of; `undefined` when the client has not said it. */
-function subjectOf(stage: Stage, facts: SessionFacts): string | undefined {
+function nameOf(stage: Stage, facts: SessionFacts): string | undefined {
   switch (stage) {
     case 'client':
-      return facts.clientLabel;
+      return facts.client.label;
     case 'helo':
       return facts.helo;
     case 'sender':

@@ -30,6 +30,9 @@ export const ATTRIBUTES = {
 /** What was told; what is not available is `unknown`, as it is in queue files and logs. */
 export type ClientAttributes = {
   readonly [Name in (typeof ATTRIBUTES)[ClientCommand][number]]?: string;
+} & {
+  /** What could only not be found out now. */
+  readonly again: readonly string[];
 };
 
 const VALUE_MAX = 255;
@@ -48,6 +51,7 @@ export function parseClientAttributes(
   families: readonly Family[],
 ): ClientAttributes | { readonly refusal: string } {
   const found: Record<string, string> = {};
+  const again: string[] = [];
   for (const word of words) {
     const at = word.indexOf('=');
     const given = word.slice(at + 1);
@@ -64,8 +68,9 @@ export function parseClientAttributes(
     const value = read(command, name, shown, families);
     if (value === undefined) return { refusal: `501 5.5.4 Bad ${name} syntax: ${shown}` };
     found[name] = value;
+    if (isTemporary(shown)) again.push(name);
   }
-  return found;
+  return { ...found, again };
 }
 
 /** Before Postfix 2.3 values were not encoded. */
@@ -86,7 +91,7 @@ function read(
   switch (name) {
     case 'NAME':
     case 'REVERSE_NAME':
-      if (isAbsent || (command === 'XCLIENT' && /^\[tempunavail\]$/i.test(text))) return UNKNOWN;
+      if (isAbsent || (command === 'XCLIENT' && isTemporary(text))) return UNKNOWN;
       return isHostname(text) && !text.endsWith('.') ? text : undefined;
     case 'ADDR':
     case 'DESTADDR':
@@ -105,6 +110,10 @@ function read(
     default:
       return isAbsent ? UNKNOWN : text;
   }
+}
+
+function isTemporary(text: string): boolean {
+  return /^\[tempunavail\]$/i.test(text);
 }
 
 /** `192.0.2.1`, `IPv6:2001:db8::1`. */

@@ -1,4 +1,8 @@
+import type { DnsStatus } from '../../lib/dns/answer.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
+
+/** `again`: it could not be found out now. */
+export type NameStatus = 'found' | 'missing' | 'again';
 
 /** Who a client is, as far as the DNS tells. */
 export interface ClientName {
@@ -6,6 +10,8 @@ export interface ClientName {
   readonly name: string;
   /** What the address leads to, verified or not. */
   readonly reverseName: string;
+  readonly nameStatus: NameStatus;
+  readonly reverseStatus: NameStatus;
   /** Why the name could not be verified; for the log. */
   readonly warning?: string;
 }
@@ -17,14 +23,27 @@ export function available(value: string | undefined): string | undefined {
   return value === UNKNOWN ? undefined : value;
 }
 
+/** A client of whom no name is known. */
+export const NAMELESS: ClientName = {
+  name: UNKNOWN,
+  reverseName: UNKNOWN,
+  nameStatus: 'missing',
+  reverseStatus: 'missing',
+};
+
 /** Looks a client's name up. Never throws: who can't be named is `unknown`. */
 export async function lookupClientName(address: string, resolver: Resolver): Promise<ClientName> {
   const reverse = await resolver.lookupNativeName(address);
   const name = reverse.status === 'found' ? reverse.records[0] : undefined;
-  if (name === undefined) return { name: UNKNOWN, reverseName: UNKNOWN };
+  if (name === undefined) {
+    const status = statusOf(reverse.status);
+    return { ...NAMELESS, nameStatus: status, reverseStatus: status };
+  }
   const forward = await resolver.lookupNative(name, [address.includes(':') ? 6 : 4]);
   const addresses = forward.status === 'found' ? forward.records : [];
-  if (addresses.some((record) => record.address === address)) return { name, reverseName: name };
+  if (addresses.some((record) => record.address === address)) {
+    return { name, reverseName: name, nameStatus: 'found', reverseStatus: 'found' };
+  }
   const why = {
     'not-found': ': Name or service not known',
     again: ': Temporary failure in name resolution',
@@ -32,6 +51,12 @@ export async function lookupClientName(address: string, resolver: Resolver): Pro
   return {
     name: UNKNOWN,
     reverseName: name,
+    nameStatus: statusOf(forward.status),
+    reverseStatus: 'found',
     warning: `hostname ${name} does not resolve to address ${address}${why ?? ''}`,
   };
+}
+
+function statusOf(status: DnsStatus): NameStatus {
+  return status === 'again' ? 'again' : 'missing';
 }

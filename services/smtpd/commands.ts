@@ -120,7 +120,8 @@ async function greet(
     }
   }
   session.reset();
-  session.protocol = protocol;
+  // A client that has said EHLO goes on to pipeline its commands, whatever it says after that.
+  if (protocol === 'ESMTP') session.protocol = protocol;
   return undefined;
 }
 

@@ -32,7 +32,7 @@ export async function openContent(
     onlyRecipient: transaction.recipients.length === 1 ? only : undefined,
     time: now(),
   });
-  await message.write(formatContentStart(headers));
+  await message.write(formatContentStart(transaction.orders, headers));
   return new ContentReader({
     newlines: client.newlines,
     lineBytesMax: parameters.line_length_limit,
@@ -74,7 +74,7 @@ export async function finishContent(
   try {
     const refusal = refuseContent(session, reader) ?? (await session.refusal('endOfData'));
     if (refusal !== undefined) return { reply: refusal };
-    await message.write(formatContentEnd());
+    await message.write(formatContentEnd(transaction.orders));
     const { status, reason } = await message.finish();
     // From here on there is nothing to take back.
     transaction.message = undefined;

@@ -9,6 +9,7 @@ import {
   parseRcptParameters,
 } from '../../lib/smtp/arguments.ts';
 import { formatEnvelope, formatRecipient, type RecipientWishes } from './envelope.ts';
+import { noOrders } from './message-orders.ts';
 import type { Answer, Session } from './session.ts';
 import { type Forwarded, type GivenAddress, originLabel, type Transaction } from './transaction.ts';
 import { joinWords, type Word } from './words.ts';
@@ -38,7 +39,7 @@ export async function mail(session: Session, words: readonly Word[]): Promise<An
   if (wishes.verp !== undefined && sender.address === '') {
     return { reply: '503 5.5.4 Error: XVERP requires non-null sender' };
   }
-  session.transaction = newTransaction(sender, wishes);
+  session.transaction = newTransaction(session, sender, wishes);
   const refused = await refuseSender(session, session.transaction, wishes.size);
   if (refused !== undefined) {
     session.reset();
@@ -47,10 +48,17 @@ export async function mail(session: Session, words: readonly Word[]): Promise<An
   return { reply: '250 2.1.0 Ok' };
 }
 
-function newTransaction(sender: GivenAddress, wishes: MailParameters): Transaction {
+function newTransaction(
+  { smtpd }: Session,
+  sender: GivenAddress,
+  wishes: MailParameters,
+): Transaction {
+  const arrival = now();
   return {
     sender,
-    arrival: now(),
+    arrival,
+    instance: smtpd.nextInstance(arrival),
+    declaredBytes: wishes.size ?? 0,
     encoding: ENCODINGS[wishes.body] ?? '',
     smtputf8: wishes.smtputf8,
     envelopeId: wishes.envid,
@@ -61,6 +69,7 @@ function newTransaction(sender: GivenAddress, wishes: MailParameters): Transacti
     overshoot: 0,
     message: undefined,
     deferIfPermit: undefined,
+    orders: noOrders(),
   };
 }
 

@@ -4,7 +4,14 @@
  */
 import { RECORD, RecordWriter } from '../../lib/queue/record.ts';
 import { available } from './client-name.ts';
-import { type Client, type Forwarded, originLabel, type Transaction } from './transaction.ts';
+import { writeFlags, writeOrders } from './message-orders.ts';
+import {
+  type Client,
+  type Forwarded,
+  type MessageOrders,
+  originLabel,
+  type Transaction,
+} from './transaction.ts';
 
 /** Everything that a message's envelope records depend on. */
 export interface EnvelopeFacts {
@@ -85,17 +92,20 @@ export function formatRecipient(recipient: string, wishes: RecipientWishes): Buf
 }
 
 /** The end of the envelope and the headers of ours that come first. */
-export function formatContentStart(headers: readonly string[]): Buffer {
+export function formatContentStart(orders: MessageOrders, headers: readonly string[]): Buffer {
   const writer = new RecordWriter(512);
+  writeFlags(writer, orders);
   writer.record(RECORD.message);
+  for (const line of orders.prepend) writer.record(RECORD.text, line);
   for (const line of headers) writer.record(RECORD.text, line);
   return writer.take();
 }
 
 /** The end of the content, and of the message. */
-export function formatContentEnd(): Buffer {
+export function formatContentEnd(orders: MessageOrders): Buffer {
   const writer = new RecordWriter(64);
   writer.record(RECORD.extracted);
+  writeOrders(writer, orders);
   writer.record(RECORD.end);
   return writer.take();
 }

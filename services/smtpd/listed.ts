@@ -153,13 +153,13 @@ function undeliverable(
     transport === 'retry'
       ? [450, '4.1.1']
       : [(flags & RESOLVE.ALIAS) === 0 ? 550 : rules.unknown_virtual_alias_reject_code, '5.1.1'];
-  const { status, note } =
-    own === undefined ? { status: statusOf(party, fallback) } : adaptStatus(own, party);
+  const { status, notes } =
+    own === undefined ? { status: statusOf(party, fallback), notes: [] } : adaptStatus(own, party);
   return {
     kind: 'reject',
     reply: refusal(code, status, `<${address}>: ${REJECTED[party]}: ${reason}`),
     because: `${transport}:${nexthop}`,
-    note,
+    notes,
   };
 }
 

@@ -1,7 +1,8 @@
 /** The smtpd_*_restrictions of main.cf, and what each is asked for. */
-import { type Configuration, splitList } from '../../lib/config/configuration.ts';
-import { parseRestrictions, type RestrictionList, requireRelayBarrier } from './access.ts';
-import type { Stage } from './restrictions.ts';
+import type { Configuration } from '../../lib/config/configuration.ts';
+import { FatalError } from '../../lib/log/fatal.ts';
+import type { RestrictionParser } from './restriction-parser.ts';
+import type { RestrictionList, Settings, Stage } from './rule.ts';
 
 /** Lists in the order in which they are gone through. */
 export interface RestrictionLists {
@@ -15,23 +16,15 @@ export interface RestrictionLists {
   readonly etrn: readonly RestrictionList[];
 }
 
-export interface ListSettings {
-  readonly smtpd_client_restrictions: string;
-  readonly smtpd_helo_restrictions: string;
-  readonly smtpd_sender_restrictions: string;
-  readonly smtpd_relay_restrictions: string;
-  readonly smtpd_recipient_restrictions: string;
-  readonly smtpd_data_restrictions: string;
-  readonly smtpd_end_of_data_restrictions: string;
-  readonly smtpd_etrn_restrictions: string;
-  readonly smtpd_delay_reject: boolean;
-  readonly smtpd_reject_unlisted_recipient: boolean;
-  readonly smtpd_reject_unlisted_sender: boolean;
-  readonly smtpd_relay_before_recipient_restrictions: boolean;
-}
-
-type ListName = Extract<keyof ListSettings, `${string}_restrictions`> &
-  Exclude<keyof ListSettings, 'smtpd_relay_before_recipient_restrictions'>;
+type ListName = `smtpd_${
+  | 'client'
+  | 'helo'
+  | 'sender'
+  | 'relay'
+  | 'recipient'
+  | 'data'
+  | 'end_of_data'
+  | 'etrn'}_restrictions`;
 
 /**
  * Reads all lists.
@@ -39,20 +32,31 @@ type ListName = Extract<keyof ListSettings, `${string}_restrictions`> &
  * @throws {FatalError} when strangers could relay
  */
 export function readRestrictionLists(
-  settings: ListSettings,
+  settings: Settings,
   configuration: Configuration,
-  warn: (text: string) => void,
+  parser: RestrictionParser,
 ): RestrictionLists {
-  const read = (name: ListName, stage: Stage) =>
-    parseRestrictions(name, stage, splitList(settings[name]), warn, configuration.origin(name));
+  const read = (name: ListName, stage: Stage): RestrictionList => {
+    const origin = configuration.origin(name);
+    const parameter = origin === undefined ? name : `${origin.file}, line ${origin.line}: ${name}`;
+    return { parameter, stage, rules: parser.parse(settings[name], stage) };
+  };
+  /** `smtpd_reject_unlisted_*`: a restriction that needs no mention. */
+  const implied = (
+    name: 'reject_unlisted_sender' | 'reject_unlisted_recipient',
+    stage: Stage,
+  ): RestrictionList[] =>
+    settings[`smtpd_${name}`]
+      ? [{ parameter: `smtpd_${name}`, stage, rules: parser.parse(name, stage) }]
+      : [];
+  requireRelayBarrier(settings, parser);
   const relay = read('smtpd_relay_restrictions', 'recipient');
   const own = read('smtpd_recipient_restrictions', 'recipient');
-  requireRelayBarrier([relay, own]);
   const client = [read('smtpd_client_restrictions', 'client')];
   const helo = [read('smtpd_helo_restrictions', 'helo')];
   const sender = [
     read('smtpd_sender_restrictions', 'sender'),
-    ...implied(settings.smtpd_reject_unlisted_sender, 'reject_unlisted_sender', 'sender'),
+    ...implied('reject_unlisted_sender', 'sender'),
   ];
   const early = settings.smtpd_delay_reject ? [...client, ...helo] : [];
   const used = (...lists: RestrictionList[]) => lists.filter(({ rules }) => rules.length > 0);
@@ -64,11 +68,7 @@ export function readRestrictionLists(
       ...early,
       ...(settings.smtpd_delay_reject ? sender : []),
       ...(settings.smtpd_relay_before_recipient_restrictions ? [relay, own] : [own, relay]),
-      ...implied(
-        settings.smtpd_reject_unlisted_recipient,
-        'reject_unlisted_recipient',
-        'recipient',
-      ),
+      ...implied('reject_unlisted_recipient', 'recipient'),
     ),
     data: used(read('smtpd_data_restrictions', 'data')),
     endOfData: used(read('smtpd_end_of_data_restrictions', 'end-of-data')),
@@ -76,8 +76,18 @@ export function readRestrictionLists(
   };
 }
 
-/** `smtpd_reject_unlisted_*`: a restriction that needs no mention. */
-function implied(isOn: boolean, restriction: string, stage: Stage): RestrictionList[] {
-  const parameter = `smtpd_${restriction}`;
-  return isOn ? [parseRestrictions(parameter, stage, [restriction], () => {})] : [];
+/**
+ * Refuses to start a server through which strangers could relay.
+ *
+ * @throws {FatalError} with Postfix's text
+ */
+function requireRelayBarrier(settings: Settings, parser: RestrictionParser): void {
+  const { smtpd_relay_restrictions, smtpd_recipient_restrictions } = settings;
+  const lists = [smtpd_relay_restrictions, smtpd_recipient_restrictions];
+  if (lists.some((text) => parser.hasRelayBarrier(text))) return;
+  throw new FatalError(
+    'in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one ' +
+      'working instance of: reject_unauth_destination, defer_unauth_destination, reject, defer, ' +
+      'defer_if_permit or check_relay_domains',
+  );
 }

@@ -2,8 +2,9 @@
  * smtpd(8): takes mail from the network.
  *
  * Called by SMTP clients; many at once in one process. Calls trivial-rewrite (whose business is an
- * address?), cleanup (which writes the queue file), flush (for ETRN), anvil (which counts clients), and
- * looks into tables. It touches no file of the queue. Start reading here, then session.ts. Postfix: smtpd(8).
+ * address?), cleanup (which writes the queue file), flush (for ETRN), anvil (which counts clients),
+ * verify, policy servers, and looks into tables. It touches no file of the queue. Start reading here, then
+ * session.ts. Postfix: smtpd(8).
  */
 import type { Socket } from 'node:net';
 import { quote, unquote } from '../../lib/address/address.ts';
@@ -12,11 +13,18 @@ import { CLEANUP_FLAG, CleanupClient, type CleanupMessage } from '../../lib/clie
 import { FlushClient } from '../../lib/clients/flush.ts';
 import { clientOptions } from '../../lib/clients/options.ts';
 import { RESOLVE, type Resolution, RewriteClient } from '../../lib/clients/rewrite.ts';
+import { VerifyClient } from '../../lib/clients/verify.ts';
 import { monotonic } from '../../lib/clock/clock.ts';
-import { splitList } from '../../lib/config/configuration.ts';
-import { type MatchList, MatchListError, openMatchList } from '../../lib/config/match-list.ts';
+import { type Configuration, splitList } from '../../lib/config/configuration.ts';
+import { ExpansionError } from '../../lib/config/expand.ts';
+import {
+  type MatchList,
+  MatchListError,
+  openMatchList,
+  parentDomainMatches,
+} from '../../lib/config/match-list.ts';
 import { type Family, ownAddresses, parseProtocols } from '../../lib/config/networks.ts';
-import { openResolver, type Resolver } from '../../lib/dns/resolver.ts';
+import { type Families, openResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
@@ -24,16 +32,21 @@ import { freeSpace } from '../../lib/os/files.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
-import { openTable, openTables } from '../../lib/table/table.ts';
-import { decide, type RestrictionList } from './access.ts';
+import { openTable, openTables, TableError, type TableList } from '../../lib/table/table.ts';
+import { decide } from './access.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
 import type { NewlineRule } from './content-reader.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
 import { PARAMETERS } from './parameters.ts';
+import { PolicyClient } from './policy-client.ts';
+import { parsePolicyServer } from './policy-server.ts';
+import { withFooter } from './reject-footer.ts';
+import { expandReply, type MacroFacts, sessionMacros } from './reply-macros.ts';
 import { type RestrictionLists, readRestrictionLists } from './restriction-lists.ts';
-import type { Knowledge } from './restrictions.ts';
+import { RestrictionParser } from './restriction-parser.ts';
+import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
 import { Session } from './session.ts';
 import type { Client, GivenAddress, Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
@@ -72,6 +85,7 @@ export class Smtpd {
   readonly #cleanup: CleanupClient;
   readonly #rewrite: RewriteClient;
   readonly #flush: FlushClient;
+  readonly #verify: VerifyClient;
   readonly #knowledge: Knowledge;
   readonly #mynetworks: MatchList;
   readonly #newlineRule: NewlineRule;
@@ -85,6 +99,11 @@ export class Smtpd {
   readonly #ignored: MatchList;
   /** Nobody has a limit without it. */
   readonly #limits: LimitSettings | undefined;
+  /** There may be something to add to a refusal. */
+  readonly hasFooters: boolean;
+  readonly #footers: TableList;
+  readonly #policies: PolicyClient[] = [];
+  #messages = 0;
   #space = { bytes: 0, checkedAt: Number.NEGATIVE_INFINITY };
 
   constructor(context: Context) {
@@ -105,6 +124,10 @@ export class Smtpd {
     this.#flush = new FlushClient({
       ...options,
       socketPath: `public/${parameters.flush_service_name}`,
+    });
+    this.#verify = new VerifyClient({
+      ...options,
+      socketPath: `private/${parameters.address_verify_service_name}`,
     });
     this.#limits =
       context.standalone || !hasClientLimits(parameters)
@@ -131,21 +154,53 @@ export class Smtpd {
     this.hasIgnoredCommands = parameters.smtpd_noop_commands !== '';
     const warn = (text: string) => log.warn(text);
     const exceptions = 'smtpd_discard_ehlo_keyword_address_maps';
+    const { smtpd_reject_footer, smtpd_reject_footer_maps } = parameters;
+    this.#footers = openTables(smtpd_reject_footer_maps, {
+      ...tables,
+      parameter: 'smtpd_reject_footer_maps',
+    });
+    this.hasFooters = smtpd_reject_footer !== '' || smtpd_reject_footer_maps !== '';
     this.keywords = new Keywords(
       parameters,
       openTables(parameters[exceptions], { ...tables, parameter: exceptions }),
       warn,
     );
-    this.lists = readRestrictionLists(parameters, configuration, warn);
+    const parser = new RestrictionParser({
+      openTable: (name) => openTables(name, { ...tables, parameter: 'access table' }),
+      openPolicy: (text) => this.#openPolicy(text),
+      parentDomains: parentDomainMatches(configuration, 'smtpd_access_maps'),
+      classes: readClasses(parameters.smtpd_restriction_classes, configuration),
+    });
+    this.lists = readRestrictionLists(parameters, configuration, parser);
     const listings = openListings(parameters, tables);
     this.families = parseProtocols(parameters.inet_protocols);
     const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
+    const logged = matchList('smtpd_log_access_permit_actions');
+    const backups = matchList('permit_mx_backup_networks');
     this.#knowledge = {
+      resolver: this.resolver,
+      families: familiesOf(parameters.inet_protocols),
+      senderLogins: openTables(parameters.smtpd_sender_login_maps, {
+        ...tables,
+        parameter: 'smtpd_sender_login_maps',
+      }),
+      verify: this.#verify,
+      listReplies: openTables(parameters.rbl_reply_maps, {
+        ...tables,
+        parameter: 'rbl_reply_maps',
+      }),
+      isBackupNetwork:
+        parameters.permit_mx_backup_networks === ''
+          ? undefined
+          : async (address) => typeof (await patternOf(backups, '', address)) === 'string',
       isOwnAddress: (address) => own.some((each) => each.address === address),
       checkListed: (party, address, route) =>
         checkListed(party, address, route, listings, parameters),
-      codes: parameters,
-      allowsRouting: parameters.allow_untrusted_routing,
+      settings: parameters,
+      logsPermit:
+        parameters.smtpd_log_access_permit_actions === ''
+          ? undefined
+          : (action) => matches(logged, action),
     };
   }
 
@@ -154,6 +209,52 @@ export class Smtpd {
     this.#rewrite.close();
     this.#flush.close();
     this.#limits?.anvil.close();
+    this.#verify.close();
+    for (const policy of this.#policies) policy.close();
+  }
+
+  /** smtpd_reject_footer_maps, smtpd_reject_footer. */
+  addFooter(reply: readonly string[], facts: MacroFacts): readonly string[] {
+    const { parameters } = this;
+    const template = this.#footerFor(reply.at(-1) ?? '') ?? parameters.smtpd_reject_footer;
+    if (template === '') return reply;
+    const warn = (text: string) => this.log.warn(text);
+    const expansion = { macros: sessionMacros(facts, parameters), settings: parameters, warn };
+    try {
+      return withFooter(reply, template, (line) => expandReply(line, expansion));
+    } catch (error) {
+      if (!(error instanceof ExpansionError)) throw error;
+      this.log.warn(`bad reject footer: ${error.message}`);
+      return reply;
+    }
+  }
+
+  #footerFor(reply: string): string | undefined {
+    try {
+      const found = this.#footers.lookup(reply);
+      // A refusal does not wait for what is only an addition to it.
+      return found instanceof Promise ? undefined : found?.value;
+    } catch (error) {
+      if (error instanceof TableError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Names one message of this process, as `smtpd_access_policy` wants it. */
+  nextInstance(arrival: number): string {
+    const seconds = Math.floor(arrival / 1000);
+    const microseconds = Math.floor((arrival - seconds * 1000) * 1000);
+    this.#messages += 1;
+    return [process.pid, seconds, microseconds, this.#messages]
+      .map((number) => number.toString(16))
+      .join('.');
+  }
+
+  #openPolicy(text: string): PolicyClient {
+    const server = parsePolicyServer(text, this.parameters);
+    const policy = new PolicyClient(server, this.resolver, this.log);
+    this.#policies.push(policy);
+    return policy;
   }
 
   /** Finds out what a client may do, once its name is known. */
@@ -189,13 +290,11 @@ export class Smtpd {
   async decide(
     lists: readonly RestrictionList[],
     session: Session,
-    { recipient, etrnDomain, deferred }: Subject = {},
+    { recipient, etrnDomain, deferred }: Concern = {},
   ): Promise<Decision> {
     const { client, helo, transaction, pipelined } = session;
     const facts = {
-      clientAddress: client.address,
-      clientLabel: client.label,
-      clientNetwork: client.network,
+      client,
       helo,
       sender: transaction?.sender.address,
       senderRoute: transaction?.sender.route,
@@ -204,6 +303,9 @@ export class Smtpd {
       recipientCount: transaction?.recipients.length ?? 0,
       etrnDomain,
       pipelined,
+      command: session.stage,
+      protocol: session.protocol,
+      message: transaction && messageFacts(session, transaction),
     };
     const found = decide(lists, facts, this.#knowledge, deferred);
     const decision = found instanceof Promise ? await found : found;
@@ -291,8 +393,22 @@ export class Smtpd {
   }
 }
 
+function messageFacts(session: Session, transaction: Transaction): MessageFacts {
+  return {
+    isHeld: transaction.orders.isHeld,
+    queueId: transaction.message?.queueId,
+    // Before it has a sender, a message is none.
+    instance: session.stage === 'MAIL' ? '' : transaction.instance,
+    sizeBytes: session.messageBytes,
+    onlyRecipient:
+      session.stage === 'DATA' || session.stage === 'END-OF-MESSAGE'
+        ? session.onlyRecipient
+        : undefined,
+  };
+}
+
 /** What a decision is about, beside the client. */
-export interface Subject {
+export interface Concern {
   readonly recipient?: GivenAddress;
   readonly etrnDomain?: string;
   /** A reason from an earlier stage to refuse what is permitted here. */
@@ -335,6 +451,18 @@ function newlineRule(value: string): NewlineRule {
     default:
       throw new FatalError(`bad parameter value: 'smtpd_forbid_bare_newline = ${value}'`);
   }
+}
+
+function familiesOf(protocols: string): Families {
+  const words = splitList(protocols);
+  const any = words.includes('all');
+  const used = (['ipv4', 'ipv6'] as const).filter((name) => any || words.includes(name));
+  return used.map((name) => (name === 'ipv4' ? 4 : 6));
+}
+
+/** smtpd_restriction_classes: the members of each. */
+function readClasses(names: string, configuration: Configuration): Map<string, string> {
+  return new Map(splitList(names).map((name) => [name, configuration.text(name)]));
 }
 
 /** `local_header_rewrite_clients`: those of its words that can match anybody here. */

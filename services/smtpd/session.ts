@@ -8,7 +8,7 @@ import { sleep } from '../../lib/clock/clock.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
 import { BDAT_CONTENT, type ChunkedMessage } from './bdat.ts';
 import type { ClientLimits, LimitedEvent } from './client-limits.ts';
-import { lookupClientName, UNKNOWN } from './client-name.ts';
+import { lookupClientName, NAMELESS, UNKNOWN } from './client-name.ts';
 import { CommandCounts, type CountedCommand } from './command-counts.ts';
 import type { Line } from './command-input.ts';
 import { type Command, findCommand } from './commands.ts';
@@ -16,7 +16,8 @@ import { type Connection, openConnection } from './connection.ts';
 import { describeFailure } from './content.ts';
 import type { ContentInput } from './content-reader.ts';
 import { escapeBytes } from './escape.ts';
-import type { Smtpd, Subject } from './service.ts';
+import { order } from './message-orders.ts';
+import type { Concern, Smtpd } from './service.ts';
 import { type Client, type Forwarded, labelOf, type Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
 import { splitWords, type Word } from './words.ts';
@@ -103,8 +104,7 @@ export class Session {
       port: String(socket.remotePort ?? 0),
       serverAddress: plainAddress(socket.localAddress ?? ''),
       serverPort: String(socket.localPort ?? 0),
-      name: UNKNOWN,
-      reverseName: UNKNOWN,
+      ...NAMELESS,
       label: `${UNKNOWN}[${address}]`,
       network: undefined,
       isLocalRewrite: false,
@@ -172,7 +172,7 @@ export class Session {
     if (stage === 'client') this.#deferrals = { client: decision.deferIfPermit };
     else if (stage === 'helo') this.#deferrals = { client, helo: decision.deferIfPermit };
     else if (this.transaction) this.transaction.deferIfPermit = decision.deferIfPermit;
-    return this.#log(decision, decision.refusal);
+    return this.#carryOut(decision);
   }
 
   /**
@@ -183,25 +183,30 @@ export class Session {
    */
   async refusal(
     stage: 'recipient' | 'data' | 'endOfData' | 'etrn',
-    subject: Subject = {},
+    concern: Concern = {},
   ): Promise<string | undefined> {
     const { client, helo } = this.#deferrals;
     const isContent = stage === 'data' || stage === 'endOfData';
     if (isContent && this.smtpd.lists[stage].length === 0) return undefined;
+    // Whatever more there is to the message, nobody will ever see it.
+    if (this.transaction?.orders.isDiscarded === true) return undefined;
     const deferred = isContent ? undefined : (this.transaction?.deferIfPermit ?? helo ?? client);
     const decision = await this.smtpd.decide(this.smtpd.lists[stage], this, {
-      ...subject,
+      ...concern,
       deferred,
     });
-    const address = isContent ? this.onlyRecipient : subject.recipient?.address;
-    // VRFY is not a promise to take mail.
-    const deferral = this.stage === 'VRFY' ? undefined : decision.deferIfPermit;
-    return this.#log(decision, decision.refusal ?? deferral, address);
+    const address = isContent ? this.onlyRecipient : concern.recipient?.address;
+    return this.#carryOut(decision, decision.deferIfPermit, address);
   }
 
   /** Counts what the client is about to do. @returns the reply when that is too often */
   overLimit(event: LimitedEvent): Promise<string | undefined> | undefined {
     return this.#limits?.refusal(event);
+  }
+
+  /** Bytes of the message at hand: those that have come, else those that were announced. */
+  get messageBytes(): number {
+    return this.#sink?.reader.sizeBytes || (this.transaction?.declaredBytes ?? 0);
   }
 
   /** The recipient, if there is just one. */
@@ -210,11 +215,28 @@ export class Session {
     return recipients.length === 1 ? recipients[0] : undefined;
   }
 
-  #log({ notes, warnings }: Decision, refusal: string | undefined, recipient?: string) {
-    for (const { severity, text } of notes) this.smtpd.log[severity](text);
-    for (const warning of warnings) this.logRule('reject_warning', warning, recipient);
-    if (refusal !== undefined) this.logRule('reject', refusal, recipient);
-    return refusal;
+  /**
+   * Logs a decision, and does what it says to the message.
+   *
+   * @param deferral what to answer when nothing refuses
+   * @returns the reply that refuses
+   */
+  #carryOut(
+    { notes, effects, refusal }: Decision,
+    deferral?: string,
+    recipient?: string,
+  ): string | undefined {
+    for (const note of notes) {
+      if ('action' in note) this.logRule(note.action, note.text, recipient);
+      else this.smtpd.log[note.severity](note.text);
+    }
+    if (this.transaction !== undefined) {
+      for (const effect of effects) order(this.transaction.orders, effect);
+    }
+    if (refusal !== undefined || deferral === undefined) return refusal;
+    if (this.transaction?.orders.isDiscarded === true) return undefined;
+    this.logRule('reject', deferral, recipient);
+    return deferral;
   }
 
   /** Forgets the message at hand; cleanup drops what it has of it. */
@@ -231,8 +253,8 @@ export class Session {
     const { smtpd_peername_lookup, smtpd_client_port_logging } = smtpd.parameters;
     const { address } = this.client;
     if (smtpd_peername_lookup) {
-      const { name, reverseName, warning } = await lookupClientName(address, smtpd.resolver);
-      this.client = { ...this.client, name, reverseName };
+      const { warning, ...names } = await lookupClientName(address, smtpd.resolver);
+      this.client = { ...this.client, ...names };
       if (warning !== undefined) smtpd.log.warn(warning);
     }
     this.client = { ...this.client, label: labelOf(this.client, smtpd_client_port_logging) };
@@ -437,11 +459,21 @@ export class Session {
   }
 
   #send({ reply, closes }: Answer): void {
-    const lines = typeof reply === 'string' ? [reply] : reply;
+    const plain = typeof reply === 'string' ? [reply] : reply;
+    const lines = this.smtpd.hasFooters && isError({ reply }) ? this.#withFooter(plain) : plain;
     const soft = this.smtpd.parameters.soft_bounce ? lines.map(soften) : lines;
-    this.connection.write(`${soft.join('\r\n')}\r\n`);
+    // Access tables may have a client hung up on without a word.
+    const hangsUp = reply === '';
+    if (!hangsUp) this.connection.write(`${soft.join('\r\n')}\r\n`);
     // These two codes say that the connection closes. RFC 5321 3.8, RFC 7504.
-    if (closes === true || isFarewell(soft[0] ?? '')) this.#end();
+    if (closes === true || hangsUp || isFarewell(soft[0] ?? '')) this.#end();
+  }
+
+  #withFooter(lines: readonly string[]): readonly string[] {
+    const { client, helo, transaction } = this;
+    // A recipient that was refused is none any more; Postfix, too, has none here.
+    const facts = { client, helo, sender: transaction?.sender.address, recipient: undefined };
+    return this.smtpd.addFooter(lines, facts);
   }
 
   /** Nothing more will be answered. */
@@ -516,6 +548,8 @@ export class Session {
 
 function isError({ reply, isError: told }: Answer): boolean {
   if (told !== undefined) return told;
+  // To be hung up on is no success.
+  if (reply === '') return true;
   const code = (typeof reply === 'string' ? reply : (reply[0] ?? '')).charCodeAt(0);
   return code === FOUR || code === FIVE;
 }

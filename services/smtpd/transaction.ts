@@ -1,6 +1,6 @@
 import type { CleanupMessage } from '../../lib/clients/cleanup.ts';
 import type { Resolution } from '../../lib/clients/rewrite.ts';
-import { UNKNOWN } from './client-name.ts';
+import { type NameStatus, UNKNOWN } from './client-name.ts';
 import type { NewlineRule } from './content-reader.ts';
 import type { Offer } from './keywords.ts';
 
@@ -15,6 +15,9 @@ export interface Client {
   readonly serverPort: string;
   readonly name: string;
   readonly reverseName: string;
+  /** Whether there is a verified name, and any name at all. */
+  readonly nameStatus: NameStatus;
+  readonly reverseStatus: NameStatus;
   /** `name[address]`, for replies and the log. */
   readonly label: string;
   /** The pattern of `mynetworks` that it matches; `failed` when a table does not answer. */
@@ -71,6 +74,19 @@ export interface GivenAddress {
   readonly route: Resolution;
 }
 
+/** What access tables do to a message. */
+export interface MessageOrders {
+  /** `transport:destination`. */
+  filter: string | undefined;
+  /** All recipients are replaced by this one. */
+  redirect: string | undefined;
+  readonly bcc: string[];
+  /** Headers of theirs, before ours. */
+  readonly prepend: string[];
+  isHeld: boolean;
+  isDiscarded: boolean;
+}
+
 /**
  * One message on its way in: made by MAIL, dropped as a whole by RSET, EHLO, the end of the
  * message, or the end of the session. Nothing of it is ever reset field by field.
@@ -79,6 +95,10 @@ export interface Transaction {
   readonly sender: GivenAddress;
   /** Milliseconds since the epoch. */
   readonly arrival: number;
+  /** No other message ever has the same: process, time and number. */
+  readonly instance: string;
+  /** Bytes, as MAIL says; 0 when it does not. */
+  readonly declaredBytes: number;
   /** `7bit`, `8bit`, or '' when the client did not say. */
   readonly encoding: string;
   readonly smtputf8: boolean;
@@ -96,4 +116,5 @@ export interface Transaction {
   message: CleanupMessage | undefined;
   /** A reason to refuse later what is permitted now. */
   deferIfPermit: string | undefined;
+  readonly orders: MessageOrders;
 }

@@ -4,7 +4,7 @@
  * the next message shall name.
  */
 import { type ClientCommand, parseClientAttributes } from './client-attributes.ts';
-import { available, UNKNOWN } from './client-name.ts';
+import { available, type NameStatus, UNKNOWN } from './client-name.ts';
 import type { Answer, Session } from './session.ts';
 import { type Forwarded, labelOf } from './transaction.ts';
 import type { Word } from './words.ts';
@@ -15,6 +15,11 @@ export function xclient(session: Session, words: readonly Word[]): Answer | Prom
   const { NAME: name, HELO: helo, LOGIN: login, PROTO: protocol } = told;
   const { client } = session;
   const isNamed = name !== undefined && name !== UNKNOWN;
+  const statusOf = (attribute: string, value: string): NameStatus => {
+    if (value !== UNKNOWN) return 'found';
+    return told.again.includes(attribute) ? 'again' : 'missing';
+  };
+  const reverse = told.REVERSE_NAME;
   const known = {
     name: name ?? client.name,
     address: told.ADDR ?? client.address,
@@ -24,7 +29,14 @@ export function xclient(session: Session, words: readonly Word[]): Answer | Prom
     ...client,
     ...known,
     label: labelOf(known, session.smtpd.parameters.smtpd_client_port_logging),
-    reverseName: told.REVERSE_NAME ?? (isNamed ? name : client.reverseName),
+    nameStatus: name === undefined ? client.nameStatus : statusOf('NAME', name),
+    reverseName: reverse ?? (isNamed ? name : client.reverseName),
+    reverseStatus:
+      reverse === undefined
+        ? isNamed
+          ? 'found'
+          : client.reverseStatus
+        : statusOf('REVERSE_NAME', reverse),
     serverAddress: told.DESTADDR ?? client.serverAddress,
     serverPort: told.DESTPORT ?? client.serverPort,
     login: available(login),

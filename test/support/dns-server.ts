@@ -14,6 +14,7 @@ export interface ZoneEntry {
   readonly A?: readonly string[];
   readonly AAAA?: readonly string[];
   readonly MX?: readonly (readonly [preference: number, exchange: string])[];
+  readonly NS?: readonly string[];
   readonly TXT?: readonly (string | readonly string[])[];
   readonly PTR?: readonly string[];
   readonly CNAME?: string;
@@ -182,7 +183,7 @@ function recordsOf(entry: ZoneEntry, name: string, type: string): Answer[] {
       data: typeof text === 'string' ? text : [...text],
     }));
   }
-  if (type === 'A' || type === 'AAAA' || type === 'PTR') {
+  if (type === 'A' || type === 'AAAA' || type === 'PTR' || type === 'NS') {
     return (entry[type] ?? []).map((data) => ({ type, name, ttl, data }));
   }
   return [];

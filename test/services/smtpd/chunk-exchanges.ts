@@ -1,6 +1,7 @@
 /** What clients say that send a message in chunks. RFC 3030. */
+
+import type { Setting } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
-import type { Setting } from './exchanges.ts';
 
 const EHLO = 'EHLO client.test';
 const FROM = 'MAIL FROM:<ann@client.test>';

@@ -22,7 +22,7 @@ for (const [given, expected] of [
   test(`ADDR=${given} ${expected === undefined ? 'is none' : `is ${expected}`}`, () => {
     const found = parseClientAttributes('XCLIENT', [`ADDR=${given}`], [4, 6]);
     const refusal = `501 5.5.4 Bad ADDR syntax: ${given}`;
-    assert.deepEqual(found, expected === undefined ? { refusal } : { ADDR: expected });
+    assert.deepEqual(found, expected === undefined ? { refusal } : { ADDR: expected, again: [] });
   });
 }
 
@@ -38,7 +38,11 @@ test('an address of a family that inet_protocols has not is none', () => {
 test('one attribute that is wrong spoils them all; the last of two counts', () => {
   const parse = (...words: string[]) => parseClientAttributes('XCLIENT', words, [4]);
   assert.deepEqual(parse('NAME=a.test', 'ADDR=x'), { refusal: '501 5.5.4 Bad ADDR syntax: x' });
-  assert.deepEqual(parse('NAME=a.test', 'name=b.test'), { NAME: 'b.test' });
+  assert.deepEqual(parse('NAME=a.test', 'name=b.test'), {
+    NAME: 'b.test',
+    again: [],
+  });
+  assert.deepEqual(parse('NAME=[TEMPUNAVAIL]'), { NAME: 'unknown', again: ['NAME'] });
 });
 
 test('no value has control characters, whatever was encoded', () => {
@@ -49,7 +53,8 @@ test('no value has control characters, whatever was encoded', () => {
   fc.assert(
     fc.property(COMMAND, NAME, VALUE, (command, name, value) => {
       const found = parseClientAttributes(command, [`${name}=${value.join('')}`], [4, 6]);
-      for (const text of Object.values(found)) assert.match(text, /^[\x20-\x7e\u00a0-\uffff]*$/);
+      for (const text of Object.values(found).flat())
+        assert.match(text, /^[\x20-\x7e\u00a0-\uffff]*$/);
     }),
   );
 });

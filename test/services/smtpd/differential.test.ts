@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
+import { compareServers } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
-import { SETTINGS, type Session, type Setting } from './exchanges.ts';
+import { SETTINGS } from './exchanges.ts';
 import { type Parameters, startServerPairs } from './server-pair.ts';
 
 /** Where ours answers something else on purpose. */
@@ -39,47 +40,17 @@ const DIFFERENCES: Readonly<
   },
 };
 
-/** Who talks first may still come second, when the machine has much to do. */
-const EARLY_TRIES = 3;
 /** Settings at once: each has to start its servers. */
 const CONCURRENCY = 4;
 
-async function retried(tries: number, action: () => Promise<void>): Promise<void> {
-  for (let left = tries; left > 1; left -= 1) {
-    if (
-      await action().then(
-        () => true,
-        () => false,
-      )
-    )
-      return;
-  }
-  await action();
-}
-
-test('smtpd answers as Postfix', {
-  skip: whyNoPostfix(),
-  concurrency: CONCURRENCY,
-}, async (t) => {
-  const settings: [string, Setting][] = Object.entries(SETTINGS);
-  const parameters: Record<string, Parameters> = {};
-  for (const [name, { main }] of settings) parameters[name] = main;
-  const pairs = await startServerPairs(t, parameters);
-  const tests = settings.map(([setting, { sessions }]) =>
-    t.test(setting, async (group) => {
-      for (const [name, given] of Object.entries(sessions)) {
-        await group.test(`${setting}: ${name}`, async () => {
-          const { steps, ...options }: Session = 'steps' in given ? given : { steps: given };
-          await retried(options.early ? EARLY_TRIES : 1, async () => {
-            const found = await pairs[setting]?.converse(steps, options);
-            assert.deepEqual(found?.ours, found?.real);
-          });
-        });
-      }
-    }),
-  );
-  await Promise.all(tests);
-});
+test(
+  'smtpd answers as Postfix',
+  {
+    skip: whyNoPostfix(),
+    concurrency: CONCURRENCY,
+  },
+  (t) => compareServers(t, SETTINGS),
+);
 
 test('smtpd differs from Postfix where it means to', { skip: whyNoPostfix() }, async (t) => {
   const parameters: Record<string, Parameters> = {};

@@ -3,20 +3,10 @@
  * smtpd and ours answer, so there are no expected replies here. The chapters are those of RFC 5321.
  */
 import { CHUNK_SETTINGS } from './chunk-exchanges.ts';
+import type { Session, Setting } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
 import { TRICKS } from './relay-tricks.ts';
-import type { Parameters, SessionOptions } from './server-pair.ts';
 import { XCLIENT_SETTINGS } from './xclient-exchanges.ts';
-
-export interface Session extends SessionOptions {
-  readonly steps: readonly Step[];
-}
-
-export interface Setting {
-  /** On top of what server-pair.ts has. */
-  readonly main: Parameters;
-  readonly sessions: Readonly<Record<string, readonly Step[] | Session>>;
-}
 
 const EHLO = 'EHLO client.test';
 const FROM = 'MAIL FROM:<ann@client.test>';
@@ -93,6 +83,7 @@ export const SETTINGS = {
       ],
       'EHLO in a transaction': [EHLO, FROM, TO, EHLO, TO, FROM, QUIT],
       'HELO in a transaction': ['HELO a.test', FROM, 'HELO b.test', TO, QUIT],
+      'HELO after EHLO': [EHLO, 'HELO b.test', FROM, 'RCPT TO:<nobody-here@lab.test>', QUIT],
       'HELO without a name in a transaction': [EHLO, FROM, 'HELO', TO, QUIT],
       'MAIL without HELO': [FROM, TO, 'DATA', MESSAGE, QUIT],
       'commands out of order': [

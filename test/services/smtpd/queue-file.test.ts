@@ -133,6 +133,21 @@ const SESSIONS: Readonly<
       'XFORWARD HELO=[UNAVAILABLE] PROTO=[UNAVAILABLE] ADDR=[UNAVAILABLE]',
     ].map((command) => [command, [EHLO, command, FROM, TO, ...PLAIN]]),
   ),
+  'actions of an access table for a sender': [EHLO, 'MAIL FROM:<marked@client.test>', TO, ...PLAIN],
+  'the same for two recipients': [
+    EHLO,
+    'MAIL FROM:<marked@client.test>',
+    TO,
+    'RCPT TO:<root@mx.lab.test>',
+    ...PLAIN,
+  ],
+  'another recipient by an access table': [EHLO, FROM, 'RCPT TO:<turned@lab.test>', ...PLAIN],
+  'the last of two filters': [
+    EHLO,
+    'MAIL FROM:<marked@client.test>',
+    'RCPT TO:<filtered@lab.test>',
+    ...PLAIN,
+  ],
   'no content': [EHLO, FROM, TO, 'DATA', send('.\r\n'), 'QUIT'],
 };
 
@@ -141,6 +156,13 @@ test('smtpd tells cleanup the same as Postfix', { skip: whyNoPostfix() }, async 
     smtpd_authorized_verp_clients: '127.0.0.1',
     smtpd_authorized_xclient_hosts: '127.0.0.1',
     smtpd_authorized_xforward_hosts: '127.0.0.1',
+    local_recipient_maps: '',
+    smtpd_sender_restrictions:
+      'check_sender_access inline:{{marked@client.test = FILTER discard:here}}, ' +
+      'check_sender_access inline:{{marked@client.test = PREPEND X-Marked: yes}}',
+    smtpd_recipient_restrictions:
+      'check_recipient_access inline:{{turned@lab.test = REDIRECT root@lab.test}, ' +
+      '{filtered@lab.test = FILTER discard:there}}',
   };
   const { pair } = await startServerPairs(t, { pair: setting }, { keepsMail: true });
   for (const [name, given] of Object.entries(SESSIONS)) {

@@ -96,18 +96,23 @@ export interface SessionOptions {
 export interface PairOptions {
   /** What is accepted stays in the incoming queue. */
   readonly keepsMail?: boolean;
+  /** Whose verify(8) knows the addresses; there is none unless said. */
+  readonly verify?: Maker;
 }
 
 /** Starts a pair for each setting, by its name. */
 export async function startServerPairs<Name extends string>(
   t: TestContext,
   settings: Readonly<Record<Name, Parameters>>,
-  { keepsMail = false }: PairOptions = {},
+  { keepsMail = false, verify }: PairOptions = {},
 ): Promise<Readonly<Record<Name, ServerPair>>> {
   const lines = [
     ...REAL.map((line) => line.replace('%', commandOf('ours', 'real', line.split(' ')[0] ?? ''))),
     ...OURS.filter((line) => !(keepsMail && line.startsWith('qmgr '))).map(serviceLine),
   ];
+  if (verify !== undefined) {
+    lines.push(`verify unix - - n - 1 ${commandOf('ours', verify, 'verify')}`);
+  }
   const hosts = new Map<string, Record<Maker, string>>();
   for (const name of Object.keys(settings) as Name[]) {
     const first = hosts.size * 2 + 1;

@@ -1,6 +1,7 @@
 /** What proxies and filters say that speak for other clients. XCLIENT_README, XFORWARD_README. */
+
+import type { Setting } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
-import type { Setting } from './exchanges.ts';
 
 const EHLO = 'EHLO client.test';
 const FROM = 'MAIL FROM:<ann@client.test>';

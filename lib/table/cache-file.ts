@@ -1,0 +1,79 @@
+/**
+ * A table that a daemon keeps for itself: `btree:$data_directory/verify_cache`. It is a file as
+ * postmap writes them, so that `postmap -s` lists it, but changed in place. What was put in last may
+ * be lost with the machine.
+ */
+import type Database from 'better-sqlite3';
+import { FatalError } from '../log/fatal.ts';
+import { APPLICATION_ID, FORMAT_VERSION, sqlite } from './indexed-file.ts';
+import { INDEXED_SUFFIX, isIndexedType } from './indexed-table.ts';
+import { splitTableName } from './table.ts';
+
+/** Somebody may be listing it. */
+const BUSY_MS = 5000;
+
+export class CacheFile {
+  readonly #database: Database.Database;
+  readonly #get: Database.Statement;
+  readonly #put: Database.Statement;
+  readonly #delete: Database.Statement;
+  readonly #all: Database.Statement;
+
+  /**
+   * Opens `btree:path`, or makes it; an empty name is a table in memory.
+   *
+   * @throws {FatalError} when it can't be used
+   */
+  constructor(name: string) {
+    const path = name === '' ? ':memory:' : pathOf(name);
+    try {
+      this.#database = new (sqlite())(path, { timeout: BUSY_MS });
+      const id = this.#database.pragma('application_id', { simple: true });
+      if (id !== APPLICATION_ID) this.#make(id);
+      this.#database.pragma('synchronous = OFF');
+      this.#get = this.#database.prepare('SELECT value FROM entry WHERE key = ?').pluck();
+      this.#put = this.#database.prepare('REPLACE INTO entry VALUES (?, ?)');
+      this.#delete = this.#database.prepare('DELETE FROM entry WHERE key = ?');
+      this.#all = this.#database.prepare('SELECT key, value FROM entry').raw();
+    } catch (error) {
+      const why = `${(error as Error).message}; remove the file ${path} and it is made anew`;
+      throw new FatalError(`open cache ${name}: ${why}`);
+    }
+  }
+
+  get(key: string): string | undefined {
+    return this.#get.get(key) as string | undefined;
+  }
+
+  put(key: string, value: string): void {
+    this.#put.run(key, value);
+  }
+
+  remove(key: string): void {
+    this.#delete.run(key);
+  }
+
+  entries(): [key: string, value: string][] {
+    return this.#all.all() as [string, string][];
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #make(id: unknown): void {
+    const isEmpty = this.#database.pragma('schema_version', { simple: true }) === 0;
+    if (id !== 0 || !isEmpty) throw new Error('not a table of ours');
+    this.#database.pragma(`application_id = ${APPLICATION_ID}`);
+    this.#database.pragma(`user_version = ${FORMAT_VERSION}`);
+    this.#database.exec(
+      'CREATE TABLE entry (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
+    );
+  }
+}
+
+function pathOf(name: string): string {
+  const { type, name: path } = splitTableName(name.replace(/^proxy:/, ''));
+  if (isIndexedType(type)) return `${path}${INDEXED_SUFFIX[type]}`;
+  throw new Error(`a cache can't be of type ${type}`);
+}

@@ -1,0 +1,4 @@
+import { runMultiServer } from '../lib/server/multi-server.ts';
+import { verify } from '../services/verify/service.ts';
+
+runMultiServer(verify);

@@ -1,0 +1,117 @@
+/** The tables of check_*_access: which keys they are asked for, and in which order. access(5). */
+import { RESOLVE, type Resolution } from '../../lib/clients/rewrite.ts';
+import {
+  type AddressKey,
+  addressKeys,
+  domainKeys,
+  search,
+} from '../../lib/table/address-search.ts';
+import { TableError } from '../../lib/table/table.ts';
+import type { TableList } from '../../lib/table/table-list.ts';
+import { actOn } from './access-action.ts';
+import type { Facts, Knowledge, Rule, Settings } from './rule.ts';
+import { DUNNO, lookupFailure, reject, rejected, type Subject, type Verdict } from './verdict.ts';
+
+/** One table, opened for a restriction. */
+export interface AccessTable {
+  readonly tables: TableList;
+  /** `example.com` is asked for its subdomains, else `.example.com`. */
+  readonly parents: 'parents' | 'dot-parents';
+  /** Reads restrictions that stand in the table. */
+  readonly refer: (restrictions: string) => readonly Rule[];
+}
+
+/** One question to a table. */
+export interface AccessQuery {
+  /** What a refusal names. */
+  readonly subject: Subject;
+  readonly facts: Facts;
+  readonly knowledge: Knowledge;
+}
+
+/** Asks for the keys in turn: the first that is found decides, whatever it says. */
+export async function checkKeys(
+  { tables, refer }: AccessTable,
+  keys: Iterable<AddressKey>,
+  { subject, facts, knowledge }: AccessQuery,
+): Promise<Verdict | undefined> {
+  try {
+    const found = await search(tables, keys);
+    if (found === undefined) return undefined;
+    return actOn(found, { subject, facts, settings: knowledge.settings, refer });
+  } catch (error) {
+    if (!(error instanceof TableError)) throw error;
+    return reject(451, '4.3.5', rejected(subject, 'Server configuration error'), {
+      because: error.message,
+    });
+  }
+}
+
+/** A client: by its name and the domains that is in, then by its address and its networks. */
+export function* clientKeys(
+  name: string,
+  address: string,
+  { parents }: AccessTable,
+): Generator<AddressKey> {
+  yield* hostKeys(name, parents);
+  yield* networkKeys(address);
+}
+
+/** A host's name, and the domains it is in. */
+export function* hostKeys(name: string, parents: 'parents' | 'dot-parents'): Generator<AddressKey> {
+  let partial = false;
+  for (const key of domainKeys(name, parents)) {
+    yield { key, partial, extension: '', ownDomainOnly: false };
+    partial = true;
+  }
+}
+
+/** `192.0.2.1`, `192.0.2`, `192.0`, `192`; of IPv6 the groups as they are written. */
+export function* networkKeys(address: string): Generator<AddressKey> {
+  const separator = address.includes(':') ? ':' : '.';
+  let key = address;
+  for (let partial = false; ; partial = true) {
+    yield { key, partial, extension: '', ownDomainOnly: false };
+    const end = key.lastIndexOf(separator);
+    if (end < 0) return;
+    key = key.slice(0, end);
+  }
+}
+
+/** One key, and no part of it. */
+export function* wholeKey(key: string): Generator<AddressKey> {
+  yield { key, partial: false, extension: '', ownDomainOnly: false };
+}
+
+/** An address: as it is, without extension, its domain, and its local part. */
+export async function checkAddress(
+  table: AccessTable,
+  address: string,
+  route: Resolution | undefined,
+  query: AccessQuery,
+): Promise<Verdict> {
+  if (route === undefined) return DUNNO;
+  const { settings } = query.knowledge;
+  const { flags, recipient } = route;
+  if ((flags & RESOLVE.FAIL) !== 0) return lookupFailure(address, 'a table has no answer');
+  if (!recipient.includes('@')) return DUNNO;
+  // Whoever writes a route into an address wants to get past somebody.
+  const isRouted = (flags & RESOLVE.ROUTED) !== 0 && !settings.allow_untrusted_routing;
+  if (isRouted && query.subject.kind === 'recipient') return DUNNO;
+  return (await checkKeys(table, mailKeys(recipient, table, settings), query)) ?? DUNNO;
+}
+
+function mailKeys(
+  address: string,
+  { parents }: AccessTable,
+  { recipient_delimiter, double_bounce_sender }: Settings,
+): Iterable<AddressKey> {
+  return addressKeys(address, {
+    delimiters: recipient_delimiter,
+    bareUser: 'never',
+    atDomain: false,
+    domain: parents,
+    userAt: true,
+    unsplit: [double_bounce_sender.toLowerCase()],
+  });
+}

@@ -1,0 +1,44 @@
+/** What a policy server is told of a client and its message. SMTPD_POLICY_README. Pure. */
+import type { Attribute } from '../../lib/ipc/attributes.ts';
+import type { Facts } from './rule.ts';
+
+/** The attributes in Postfix's order; those that nothing is known of are empty. */
+export function formatPolicyRequest(
+  facts: Facts,
+  { context, stress }: { readonly context: string; readonly stress: string },
+): Attribute[] {
+  const { client, message, command } = facts;
+  const isContent = command === 'DATA' || command === 'END-OF-MESSAGE';
+  return [
+    ['request', 'smtpd_access_policy'],
+    ['protocol_state', command],
+    ['protocol_name', facts.protocol],
+    ['client_address', client.address],
+    ['client_name', client.name],
+    ['client_port', String(client.port)],
+    ['reverse_client_name', client.reverseName],
+    ['server_address', client.serverAddress],
+    ['server_port', String(client.serverPort)],
+    ['helo_name', facts.helo ?? ''],
+    ['sender', facts.sender ?? ''],
+    ['recipient', facts.recipient ?? message?.onlyRecipient ?? ''],
+    ['recipient_count', isContent ? facts.recipientCount : 0],
+    ['queue_id', message?.queueId ?? ''],
+    ['instance', message?.instance ?? ''],
+    ['size', String(message?.sizeBytes ?? 0)],
+    ['etrn_domain', facts.etrnDomain ?? ''],
+    ['stress', stress],
+    // Nobody is logged in, and there is no TLS.
+    ['sasl_method', ''],
+    ['sasl_username', ''],
+    ['sasl_sender', ''],
+    ['ccert_subject', ''],
+    ['ccert_issuer', ''],
+    ['ccert_fingerprint', ''],
+    ['ccert_pubkey_fingerprint', ''],
+    ['encryption_protocol', ''],
+    ['encryption_cipher', ''],
+    ['encryption_keysize', 0],
+    ['policy_context', context],
+  ];
+}

@@ -1,0 +1,110 @@
+/** Addresses that verify(8) knows: whoever is the server, and whosever verify it asks. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startMailSystem } from '../../support/mail-system.ts';
+import { whyNoPostfix } from '../../support/real-postfix.ts';
+import { compareServers } from './compare.ts';
+import { converse, type Step } from './dialogue.ts';
+
+const EHLO = 'EHLO client.test';
+const FROM = 'MAIL FROM:<ann@client.test>';
+const QUIT = 'QUIT';
+
+const polls = { address_verify_poll_delay: '1s', address_verify_poll_count: '10' };
+const recipients = (...names: readonly string[]): readonly Step[] => [
+  EHLO,
+  FROM,
+  ...names.map((name) => `RCPT TO:<${name}>`),
+  QUIT,
+];
+const sender = (name: string): readonly Step[] => [
+  EHLO,
+  `MAIL FROM:<${name}>`,
+  'RCPT TO:<root@lab.test>',
+  QUIT,
+];
+
+const SETTINGS = {
+  recipients: {
+    main: { ...polls, smtpd_recipient_restrictions: 'reject_unverified_recipient' },
+    sessions: {
+      good: recipients('root@lab.test', 'someone@far.test'),
+      bad: recipients('x@bad.far.test', 'x@coded.far.test'),
+      later: recipients('x@later.far.test'),
+    },
+  },
+  'recipients for good': {
+    main: {
+      ...polls,
+      smtpd_recipient_restrictions: 'reject_unverified_recipient',
+      unverified_recipient_reject_code: '550',
+      unverified_recipient_defer_code: '451',
+      unverified_recipient_tempfail_action: 'defer',
+    },
+    sessions: { all: recipients('x@bad.far.test', 'x@later.far.test', 'root@lab.test') },
+  },
+  'reasons of its own': {
+    main: {
+      ...polls,
+      smtpd_recipient_restrictions: 'reject_unverified_recipient',
+      unverified_recipient_reject_code: '550',
+      unverified_recipient_reject_reason: 'not here',
+    },
+    sessions: { all: recipients('x@bad.far.test', 'x@later.far.test') },
+  },
+  senders: {
+    main: {
+      ...polls,
+      smtpd_sender_restrictions: 'reject_unverified_sender',
+      unverified_sender_reject_code: '550',
+    },
+    sessions: {
+      good: sender('someone@far.test'),
+      bad: sender('x@bad.far.test'),
+      later: sender('x@later.far.test'),
+      nobody: sender(''),
+    },
+  },
+  'senders with owners': {
+    main: {
+      smtpd_sender_login_maps: 'inline:{ {ann@client.test = ann} }',
+      smtpd_sender_restrictions:
+        'reject_sender_login_mismatch, reject_known_sender_login_mismatch, ' +
+        'reject_unauthenticated_sender_login_mismatch, reject_authenticated_sender_login_mismatch',
+    },
+    sessions: { owned: sender('ann@client.test'), free: sender('bob@client.test') },
+  },
+};
+
+for (const verify of ['ours', 'real'] as const) {
+  test(`verification by ${verify} verify(8) is as in Postfix`, { skip: whyNoPostfix() }, (t) =>
+    compareServers(t, SETTINGS, { verify }),
+  );
+}
+
+test('what verify has found out stays in its map', async (t) => {
+  const mail = await startMailSystem(t, {
+    main: { ...polls, smtpd_recipient_restrictions: 'reject_unverified_recipient' },
+  });
+  const play = () => converse({ port: mail.port }, recipients('root@lab.test', 'ghost@lab.test'));
+  const replies = await play();
+  assert.match(replies[3] ?? '', /^250 2\.1\.5/);
+  assert.match(replies[4] ?? '', /^(?:450 4\.1\.1|550 5\.1\.1) /);
+  const map = `btree:${mail.directory}/data/verify_cache`;
+  const listed = mail.run('postmap', ['-s', map]).stdout;
+  assert.match(listed, /^root@lab\.test\t0:0:\d+:/m);
+});
+
+test('nobody knows an address when there is no verify', async (t) => {
+  const mail = await startMailSystem(t, {
+    main: {
+      smtpd_recipient_restrictions: 'reject_unverified_recipient',
+      address_verify_service_name: 'nowhere',
+    },
+  });
+  const replies = await converse({ port: mail.port }, recipients('root@lab.test'));
+  assert.equal(
+    replies[3],
+    '450 4.1.1 <root@lab.test>: Recipient address rejected: address verification problem',
+  );
+});
