@@ -451,7 +451,7 @@ export class Session {
 
   /** Sends an answer; late, to those who have made many errors. */
   #answer(answer: Answer): Promise<void> | void {
-    if (answer.reply.length === 0) return;
+    if (answer.reply !== '' && answer.reply.length === 0) return;
     const { smtpd_soft_error_limit: limit, smtpd_error_sleep_time: seconds } =
       this.smtpd.parameters;
     if (this.#errors < limit || seconds === 0) return this.#send(answer);
