@@ -24,7 +24,7 @@ import { splitWords, type Word } from './words.ts';
 
 /** What a command answers, and whether it went well. */
 export interface Answer {
-  /** Whole reply: `250 2.1.0 Ok`, or one such line each; none before content that needs no leave. */
+  /** `250 2.1.0 Ok`, or one such line each; no line: silence; an empty one: the client is hung up on. */
   readonly reply: string | readonly string[];
   /** It counts against the client. By default, what starts with 4 or 5 does. */
   readonly isError?: boolean;
