@@ -1,7 +1,8 @@
 /**
  * Which parameters this code knows what to do with: those that it mentions anywhere but in their
- * declarations, and those that the defaults of such parameters refer to. `postfix check` names
- * every other one that is set, so that nothing is ignored in silence.
+ * declarations, and those that the defaults of such parameters refer to; not those of a list
+ * `NOT_BUILT`, which are only asked for to say so. `postfix check` names every other one that is set,
+ * so that nothing is ignored in silence.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,14 +10,19 @@ import { join } from 'node:path';
 const SOURCES = ['bin', 'lib', 'libexec', 'master', 'services'];
 const DECLARATIONS = 'lib/config/parameters';
 const NAME = /\b[0-9a-z][0-9a-z_]*\b/g;
+const NOT_BUILT = /\bNOT_BUILT = \[([^\]]*)\]/g;
 const REFERENCE = /\$[{($]*([0-9a-z_]+)/g;
 
 /** Names of the parameters that the sources below `root` use, sorted. */
 export function honouredParameters(root) {
   const references = new Map();
   const mentioned = new Set();
+  const notBuilt = new Set();
   for (const path of SOURCES.flatMap((folder) => typescriptIn(root, folder))) {
     const text = readFileSync(join(root, path), 'utf8');
+    for (const [, list] of text.matchAll(NOT_BUILT)) {
+      for (const [word] of list.matchAll(NAME)) notBuilt.add(word);
+    }
     if (path.startsWith(DECLARATIONS)) readDeclarations(text, references);
     else for (const [word] of text.matchAll(NAME)) mentioned.add(word);
   }
@@ -27,7 +33,7 @@ export function honouredParameters(root) {
     honoured.add(name);
     waiting.push(...references.get(name));
   }
-  return [...honoured].sort();
+  return [...honoured].filter((name) => !notBuilt.has(name)).sort();
 }
 
 /** One declaration starts a line: `  smtp_helo_name: text('$myhostname'),`. */

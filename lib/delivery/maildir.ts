@@ -47,7 +47,7 @@ export function deliverToMaildir(delivery: MaildirDelivery): FileResult {
   }
   try {
     copyMessage(fd, message, { prepended, limitBytes });
-    return publish(delivery, temporary, fd, time) ?? { kind: 'delivered' };
+    return publish(path, temporary, fd, time) ?? { kind: 'delivered' };
   } catch (error) {
     return copyFailure(error);
   } finally {
@@ -58,7 +58,7 @@ export function deliverToMaildir(delivery: MaildirDelivery): FileResult {
 
 /** Gives the file its final name, and makes sure that a crash does not take that back. */
 function publish(
-  { path, message }: MaildirDelivery,
+  path: string,
   temporary: string,
   fd: number,
   created: WallTime,
@@ -70,9 +70,8 @@ function publish(
     const final = join(path, 'new', `${time.seconds}.${place}.${hostPart()}`);
     try {
       inDirectories(path, () => linkSync(temporary, final));
-      // A file system writes changes of names in their order: its crash can't take this one back and
-      // leave the queue file removed. Of another file system's order it knows nothing.
-      if (dev !== fstatSync(message.fd).dev) syncDirectory(join(path, 'new'));
+      // Before the recipient is marked: the mark is data, and may reach the disk before this name.
+      syncDirectory(join(path, 'new'));
       return undefined;
     } catch (error) {
       if (!isErrno(error, 'EEXIST') || attempt === ATTEMPTS) {

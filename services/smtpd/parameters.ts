@@ -128,3 +128,6 @@ export const PARAMETERS = [
   'virtual_alias_maps',
   'virtual_mailbox_maps',
 ] as const;
+
+/** What these switch on is not built: smtpd says so when it starts. */
+export const NOT_BUILT = ['smtpd_sasl_auth_enable'] as const;

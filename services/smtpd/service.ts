@@ -39,7 +39,7 @@ import type { NewlineRule } from './content-reader.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
-import { PARAMETERS } from './parameters.ts';
+import { NOT_BUILT, PARAMETERS } from './parameters.ts';
 import { PolicyClient } from './policy-client.ts';
 import { parsePolicyServer } from './policy-server.ts';
 import { withFooter } from './reject-footer.ts';
@@ -153,6 +153,9 @@ export class Smtpd {
     this.#ignored = matchList('smtpd_noop_commands');
     this.hasIgnoredCommands = parameters.smtpd_noop_commands !== '';
     const warn = (text: string) => log.warn(text);
+    for (const name of NOT_BUILT) {
+      if (parameters[name]) warn(`${name} = yes has no effect: it is not built in Posthaste`);
+    }
     const exceptions = 'smtpd_discard_ehlo_keyword_address_maps';
     const { smtpd_reject_footer, smtpd_reject_footer_maps } = parameters;
     this.#footers = openTables(smtpd_reject_footer_maps, {
