@@ -24,7 +24,7 @@ import {
   parentDomainMatches,
 } from '../../lib/config/match-list.ts';
 import { type Family, ownAddresses, parseProtocols } from '../../lib/config/networks.ts';
-import { type Families, openResolver, type Resolver } from '../../lib/dns/resolver.ts';
+import { openResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
@@ -182,7 +182,7 @@ export class Smtpd {
     const backups = matchList('permit_mx_backup_networks');
     this.#knowledge = {
       resolver: this.resolver,
-      families: familiesOf(parameters.inet_protocols),
+      families: this.families,
       senderLogins: openTables(parameters.smtpd_sender_login_maps, {
         ...tables,
         parameter: 'smtpd_sender_login_maps',
@@ -454,13 +454,6 @@ function newlineRule(value: string): NewlineRule {
     default:
       throw new FatalError(`bad parameter value: 'smtpd_forbid_bare_newline = ${value}'`);
   }
-}
-
-function familiesOf(protocols: string): Families {
-  const words = splitList(protocols);
-  const any = words.includes('all');
-  const used = (['ipv4', 'ipv6'] as const).filter((name) => any || words.includes(name));
-  return used.map((name) => (name === 'ipv4' ? 4 : 6));
 }
 
 /** smtpd_restriction_classes: the members of each. */
