@@ -4,7 +4,7 @@ import { errorText, isErrno } from '../os/error.ts';
 import { QueueFileError } from '../queue/queue-file-error.ts';
 import { type FileResult, fileFailure, fileStatus } from './file-result.ts';
 import { type LockMethods, releaseDotLock, takeDotLock, takeFileLocks } from './mailbox-locks.ts';
-import { copyMessage, type MessageSource } from './message-copy.ts';
+import { copyMessage, type MessageSource, syncFile } from './message-copy.ts';
 import { safeOpen, UnsafeFileError } from './safe-open.ts';
 
 /** One delivery to one file. */
@@ -130,6 +130,7 @@ function append({ message, prepended, limitBytes }: MailboxDelivery, fd: number)
   const room = limitBytes === 0 ? 0 : Math.max(1, limitBytes - size);
   try {
     copyMessage(fd, message, { prepended, quoteFrom: true, blankLine: true, limitBytes: room });
+    syncFile(fd);
     return { kind: 'delivered', offset: size };
   } catch (error) {
     takeBack(fd, size);

@@ -1,21 +1,12 @@
 /** Delivers a message into a Maildir. Synchronous: for a thread. */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  unlinkSync,
-} from 'node:fs';
+import { closeSync, fstatSync, linkSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { nowMicroseconds, type WallTime } from '../clock/clock.ts';
 import { isErrno } from '../os/error.ts';
 import { type FileFailure, type FileResult, fileFailure } from './file-result.ts';
 import { copyFailure } from './mailbox.ts';
-import { copyMessage, type MessageSource } from './message-copy.ts';
+import { copyMessage, type MessageSource, syncFile } from './message-copy.ts';
 
 /** One delivery to one Maildir. */
 export interface MaildirDelivery {
@@ -56,7 +47,11 @@ export function deliverToMaildir(delivery: MaildirDelivery): FileResult {
   }
 }
 
-/** Gives the file its final name, and makes sure that a crash does not take that back. */
+/**
+ * Gives the file its final name, and makes sure that a crash takes neither the name nor the content
+ * back. One sync does for both, because a new name changes the file too (its count of names): it
+ * comes last, and before the recipient is marked, since the mark may reach the disk at any time.
+ */
 function publish(
   path: string,
   temporary: string,
@@ -70,14 +65,19 @@ function publish(
     const final = join(path, 'new', `${time.seconds}.${place}.${hostPart()}`);
     try {
       inDirectories(path, () => linkSync(temporary, final));
-      // Before the recipient is marked: the mark is data, and may reach the disk before this name.
-      syncDirectory(join(path, 'new'));
-      return undefined;
     } catch (error) {
       if (!isErrno(error, 'EEXIST') || attempt === ATTEMPTS) {
         return fileFailure(error, `create maildir file ${final}`);
       }
       time = nowMicroseconds();
+      continue;
+    }
+    try {
+      syncFile(fd);
+      return undefined;
+    } catch (error) {
+      removeFile(final);
+      throw error;
     }
   }
 }
@@ -93,17 +93,6 @@ function inDirectories<T>(path: string, action: () => T): T {
     mkdirSync(join(path, name), { recursive: true, mode: 0o700 });
   }
   return action();
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(fd);
-  } catch (error) {
-    if (!isErrno(error, 'EINVAL', 'ENOTSUP')) throw error;
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function removeFile(path: string): void {

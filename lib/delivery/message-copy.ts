@@ -29,10 +29,10 @@ const WRITE_BYTES = 256 * 1024;
 const EFBIG = 27;
 
 /**
- * Writes a message at the current end of `fd`, and waits until it is on stable storage.
+ * Writes a message at the current end of `fd`. It is delivered after `syncFile`, not before.
  *
  * @throws {QueueFileError} when the queue file is damaged
- * @throws whatever write or fsync fail with; the caller undoes what was written
+ * @throws whatever write fails with; the caller undoes what was written
  */
 export function copyMessage(fd: number, source: MessageSource, format: CopyFormat): void {
   const { prepended, quoteFrom = false, blankLine = false, limitBytes } = format;
@@ -50,11 +50,10 @@ export function copyMessage(fd: number, source: MessageSource, format: CopyForma
   if (blankLine) last.push(Buffer.from('\n'));
   writer.add(last);
   writer.flush();
-  syncFile(fd);
 }
 
-/** A device or a FIFO has nothing to be synced. */
-function syncFile(fd: number): void {
+/** Waits until a file is on stable storage. A device or a FIFO has nothing to be synced. */
+export function syncFile(fd: number): void {
   try {
     fsyncSync(fd);
   } catch (error) {

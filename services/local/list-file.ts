@@ -45,7 +45,8 @@ export function searchForward(search: ForwardSearch): ListResult | undefined {
   for (const path of search.paths) {
     try {
       // A symbolic link is no regular file: what it leads to may be somebody else's.
-      const stats = lstatSync(path);
+      const stats = lstatSync(path, { throwIfNoEntry: false });
+      if (stats === undefined) continue;
       return readList(path, search.bytesMax, stats, (found) => forwardTrouble(found, search.uid));
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG')) continue;

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { User } from '../../../lib/os/identity.ts';
+import { RECORD } from '../../../lib/queue/record.ts';
+import { RecordWriter } from '../../../lib/queue/record-writer.ts';
 import {
   type Branch,
   firstBranch,
   nextBranch,
   withUnmatched,
 } from '../../../services/local/branch.ts';
-import { isLoop, parseDeliveredTo } from '../../../services/local/delivered-to.ts';
+import { isLoop, readDeliveredTo } from '../../../services/local/delivered-to.ts';
 import { forwardPaths } from '../../../services/local/forward-file.ts';
 import { chooseMailbox, spoolRights } from '../../../services/local/mailbox-choice.ts';
 import { isForwarded } from '../../../services/local/recipient.ts';
@@ -156,12 +158,31 @@ for (const [owner, expansion, forwarded] of [
   });
 }
 
+/** The loops of a message, from the records of its content. */
+function loopsOf(...records: readonly [type: string, text: string][]): ReadonlySet<string> {
+  const writer = new RecordWriter();
+  for (const [type, text] of records) writer.record(type, text);
+  writer.record(RECORD.extracted);
+  const bytes = writer.take();
+  return readDeliveredTo({ fd: -1, path: 'message', sizeBytes: bytes.length, bytes }, 0);
+}
+
 test('Delivered-To headers are found, whatever their case, and only as headers', () => {
-  const loops = parseDeliveredTo(
-    'Subject: Delivered-To: a@x\ndelivered-TO:  Bob@Example.com\nX: y\n\tDelivered-To: c@x\nDelivered-To: d@x',
+  const { text, longText, padding } = RECORD;
+  const loops = loopsOf(
+    [text, 'Subject: Delivered-To: a@x'],
+    [text, 'delivered-TO:  Bob@Example.com'],
+    [padding, '...'],
+    [longText, 'X: y'],
+    [text, 'Delivered-To: e@x'],
+    [text, '\tDelivered-To: c@x'],
+    [text, 'Delivered-To: d@x'],
+    [text, ''],
+    [text, 'Delivered-To: body@x'],
   );
   assert.deepEqual([...loops], ['bob@example.com', 'd@x']);
   assert.equal(isLoop(loops, 'BOB@example.com'), true);
   assert.equal(isLoop(loops, 'a@x'), false);
-  assert.equal(isLoop(parseDeliveredTo('Delivered-To: "odd user"@x'), 'odd user@x'), true);
+  assert.equal(isLoop(loopsOf([text, 'Delivered-To: "odd user"@x']), 'odd user@x'), true);
+  assert.equal(loopsOf([text, 'Subject: x']).size, 0);
 });
