@@ -27,7 +27,7 @@ const mailOwned = (name: string): Place => ({
 
 const PLACES: readonly Place[] = [
   ...['active', 'bounce', 'corrupt', 'defer', 'deferred', 'flush'].map(mailOwned),
-  ...['hold', 'incoming', 'private', 'saved', 'trace'].map(mailOwned),
+  ...['hold', 'incoming', 'journal', 'private', 'saved', 'trace'].map(mailOwned),
   { name: 'maildrop', owner: 'mail_owner', group: 'setgid_group', mode: 0o730 },
   // Everybody may search it: the sockets inside say who may use them.
   { name: 'public', owner: 'mail_owner', group: 'setgid_group', mode: 0o711 },

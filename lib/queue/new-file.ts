@@ -6,6 +6,7 @@ import {
   ftruncateSync,
   mkdirSync,
   open,
+  openSync,
   renameSync,
   unlinkSync,
   write,
@@ -15,6 +16,7 @@ import { Gate } from '../async/gate.ts';
 import { nowMicroseconds, type WallTime } from '../clock/clock.ts';
 import { isErrno } from '../os/error.ts';
 import { commit } from './commit.ts';
+import type { Journal } from './journal.ts';
 import { QUEUE_FILE_MODE } from './queue-file.ts';
 import { makeQueueId, type QueueId } from './queue-id.ts';
 import { type Hashing, type QueueName, queueFolder, queuePath } from './queue-path.ts';
@@ -27,6 +29,8 @@ export interface NewFileOptions {
   readonly mode?: number;
   /** The queue directory, when that is not the working directory. */
   readonly directory?: string;
+  /** What brings messages to stable storage together. */
+  readonly journal?: Journal | undefined;
 }
 
 /** Trouble such as a full disk may pass: Postfix too waits 10 s between attempts. */
@@ -43,26 +47,12 @@ export async function createQueueFile(
   queue: QueueName,
   options: NewFileOptions,
 ): Promise<NewQueueFile> {
-  await lane.enter();
-  try {
-    return await create(queue, options);
-  } finally {
-    lane.leave();
-  }
-}
-
-/**
- * One file at a time: those who change the same directory wait for each other anyway, and in the
- * kernel they do so spinning.
- */
-const lane = new Gate(1);
-
-async function create(queue: QueueName, options: NewFileOptions): Promise<NewQueueFile> {
   const base = options.directory === undefined ? '' : `${options.directory}/`;
-  const { fd, temporary } = await openTemporary(
-    `${base}${queue}`,
-    options.mode ?? QUEUE_FILE_MODE.writing,
-  );
+  const mode = options.mode ?? QUEUE_FILE_MODE.writing;
+  const { fd, temporary } =
+    options.journal === undefined
+      ? await lane.through(() => openTemporary(`${base}${queue}`, mode, openLater))
+      : await openTemporary(`${base}${queue}`, mode, openSync);
   try {
     const inode = fstatSync(fd).ino;
     return nameFile(fd, inode, temporary, base, queue, options);
@@ -74,10 +64,15 @@ async function create(queue: QueueName, options: NewFileOptions): Promise<NewQue
 }
 
 /**
- * The dot in its name keeps a temporary file from being a message. To make a file is to wait for the
- * file system's journal, now and then for as long as it takes to write it: others go on meanwhile.
+ * One file at a time: those who change the same directory wait for each other anyway, and in the
+ * kernel they do so spinning.
  */
-async function openTemporary(folder: string, mode: number) {
+const lane = new Gate(1);
+
+type Open = (path: string, flags: string, mode: number) => Promise<number> | number;
+
+/** The dot in its name keeps a temporary file from being a message. */
+async function openTemporary(folder: string, mode: number, openFile: Open) {
   for (let attempt = 1; ; attempt += 1) {
     const temporary = `${folder}/${nowMicroseconds().microseconds}.${process.pid}`;
     try {
@@ -88,7 +83,11 @@ async function openTemporary(folder: string, mode: number) {
   }
 }
 
-function openFile(path: string, flags: string, mode: number): Promise<number> {
+/**
+ * Where each message is synced, to make a file is to wait for the file system's own journal, now and
+ * then for as long as it takes to write it: others go on meanwhile.
+ */
+function openLater(path: string, flags: string, mode: number): Promise<number> {
   return new Promise((resolve, reject) => {
     open(path, flags, mode, (error, fd) => (error === null ? resolve(fd) : reject(error)));
   });
@@ -108,7 +107,7 @@ function nameFile(
     const path = base + queuePath(queue, id, options.hashing);
     try {
       renameSync(temporary, path);
-      return new NewQueueFile(fd, id, time, path, base, options.hashing);
+      return new NewQueueFile(fd, id, time, path, base, options);
     } catch (error) {
       if (isErrno(error, 'ENOENT')) makeFolder(base + queueFolder(queue, id, options.hashing));
       else if (!isErrno(error, 'EPERM', 'EISDIR')) throw error;
@@ -140,6 +139,9 @@ export class NewQueueFile {
   #path: string;
   readonly #base: string;
   readonly #hashing: Hashing;
+  readonly #journal: Journal | undefined;
+  /** All that was written, when that was one piece. */
+  #whole: Buffer | undefined;
   #open = true;
 
   constructor(
@@ -148,7 +150,7 @@ export class NewQueueFile {
     time: WallTime,
     path: string,
     base: string,
-    hashing: Hashing,
+    { hashing, journal }: Pick<NewFileOptions, 'hashing' | 'journal'>,
   ) {
     this.fd = fd;
     this.id = id;
@@ -156,6 +158,7 @@ export class NewQueueFile {
     this.#path = path;
     this.#base = base;
     this.#hashing = hashing;
+    this.#journal = journal;
   }
 
   get path(): string {
@@ -166,13 +169,16 @@ export class NewQueueFile {
   write(bytes: Buffer): Promise<void> | undefined {
     const position = this.sizeBytes;
     this.sizeBytes += bytes.length;
+    const whole = position === 0 ? bytes : undefined;
     if (this.sizeBytes > SYNC_BYTES_MAX) return writeLater(this.fd, bytes, position);
     this.writeAt(bytes, position);
+    this.#whole = whole;
     return undefined;
   }
 
   /** Overwrites in place: the size record at the end, milters' edits. */
   writeAt(bytes: Buffer, offset: number): void {
+    this.#whole = undefined;
     let written = 0;
     while (written < bytes.length) {
       written += writeSync(this.fd, bytes, written, bytes.length - written, offset + written);
@@ -182,6 +188,7 @@ export class NewQueueFile {
   /** Drops what was written, to begin again in the same file. */
   truncate(sizeBytes = 0): void {
     ftruncateSync(this.fd, sizeBytes);
+    this.#whole = undefined;
     this.sizeBytes = sizeBytes;
   }
 
@@ -202,6 +209,12 @@ export class NewQueueFile {
   async commit(mode: number = QUEUE_FILE_MODE.ready): Promise<void> {
     try {
       fchmodSync(this.fd, mode);
+      const whole = this.#whole;
+      if (whole !== undefined && this.#journal?.takes(whole.length) === true) {
+        await this.#journal.append({ fd: this.fd, path: this.#path, bytes: whole });
+        this.#open = false;
+        return;
+      }
       await commit(this.fd);
       this.#close();
     } catch (error) {

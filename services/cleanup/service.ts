@@ -12,8 +12,13 @@ import { RewriteClient } from '../../lib/clients/rewrite.ts';
 import { TriggerClient } from '../../lib/clients/trigger.ts';
 import { VerifyClient } from '../../lib/clients/verify.ts';
 import { IpcConnection } from '../../lib/ipc/connection.ts';
+import type { Log } from '../../lib/log/log.ts';
 import { openCheckThreads } from '../../lib/message/check-answers.ts';
 import { zoneAbbreviation } from '../../lib/message/time-zone.ts';
+import { bootId } from '../../lib/os/boot.ts';
+import { openFilesMax } from '../../lib/os/limits.ts';
+import { Journal } from '../../lib/queue/journal.ts';
+import { recoverJournals } from '../../lib/queue/journal-recovery.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
 import { Rewriting } from './rewriting.ts';
@@ -23,7 +28,16 @@ import { CLEANUP_PARAMETERS, openSettings } from './settings.ts';
 type CleanupParameter = (typeof CLEANUP_PARAMETERS)[number];
 type Context = ServiceContext<CleanupParameter>;
 
-export const cleanup: ConnectionService<CleanupParameter, SessionOptions> = {
+/** Queue files that the journal may hold open; no more than half of all that we may open. */
+const HELD_MAX = 2000;
+const HELD_MAX_UNKNOWN = 250;
+
+interface Cleanup extends SessionOptions {
+  /** Which start of the machine this is. */
+  readonly boot: string | undefined;
+}
+
+export const cleanup: ConnectionService<CleanupParameter, Cleanup> = {
   name: 'cleanup',
   parameters: CLEANUP_PARAMETERS,
   requires: 'unlimited',
@@ -39,8 +53,9 @@ export const cleanup: ConnectionService<CleanupParameter, SessionOptions> = {
       lost: () => context.retire(),
     });
     const clients = clientOptions(configuration, log);
-    // Read while we can: a chroot may have no zone file.
+    // Read while we can: a chroot may have no zone file, and no /proc.
     zoneAbbreviation(0);
+    const boot = bootId();
     const rewrite = new RewriteClient({
       socketPath: `private/${parameters.rewrite_service_name}`,
       ...clients,
@@ -62,12 +77,29 @@ export const cleanup: ConnectionService<CleanupParameter, SessionOptions> = {
       log,
       checkThreads,
       flow,
+      boot,
+      journal: parameters.queue_journal_enable ? openJournal(boot, log) : undefined,
       stopping,
     };
   },
 
+  start({ log }, { boot, settings }) {
+    const warn = (text: string, queueId?: string) => log.warn({ kind: 'text', queueId, text });
+    recoverJournals({ boot, hashing: settings.hashing, warn });
+  },
+
+  stop: (_, { journal }) => journal?.close(),
+
   serve,
 };
+
+function openJournal(boot: string | undefined, log: Log): Journal | undefined {
+  if (boot === undefined) return undefined;
+  const filesMax = openFilesMax();
+  const heldMax =
+    filesMax === undefined ? HELD_MAX_UNKNOWN : Math.min(HELD_MAX, Math.floor(filesMax / 2));
+  return new Journal({ boot, heldMax, warn: (text) => log.warn(text) });
+}
 
 async function serve(socket: Socket, context: Context, options: SessionOptions): Promise<void> {
   const connection = new IpcConnection(socket, context.parameters.ipc_timeout * 1000, {

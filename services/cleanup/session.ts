@@ -12,6 +12,7 @@ import { int } from '../../lib/ipc/fields.ts';
 import { keepingReply } from '../../lib/ipc/keep.ts';
 import { PROTOCOLS } from '../../lib/ipc/protocols.ts';
 import { errorText, isErrno } from '../../lib/os/error.ts';
+import type { Journal } from '../../lib/queue/journal.ts';
 import { createQueueFile, type NewQueueFile } from '../../lib/queue/new-file.ts';
 import { RECORD, RecordError } from '../../lib/queue/record.ts';
 import { RecordParser } from '../../lib/queue/record-parser.ts';
@@ -27,6 +28,8 @@ export interface SessionOptions extends Surroundings {
   /** Wakes qmgr up. */
   readonly qmgr: TriggerClient;
   readonly flow: { takeToken(): boolean; putTokens(count: number): void };
+  /** Without it each message is synced by itself. */
+  readonly journal: Journal | undefined;
   /** Connections are not to be kept: we are leaving. */
   readonly stopping: AbortSignal;
 }
@@ -78,7 +81,7 @@ export async function serveClient(
   }
 }
 
-async function openFile({ settings, flow, log }: SessionOptions): Promise<NewQueueFile> {
+async function openFile({ settings, flow, log, journal }: SessionOptions): Promise<NewQueueFile> {
   const { parameters, hashing } = settings;
   if (parameters.in_flow_delay > 0 && !flow.takeToken()) {
     await sleep(parameters.in_flow_delay * 1000);
@@ -88,6 +91,7 @@ async function openFile({ settings, flow, log }: SessionOptions): Promise<NewQue
       const file = await createQueueFile('incoming', {
         long: parameters.enable_long_queue_ids,
         hashing,
+        journal,
       });
       removeStaleLogs(file.id, hashing);
       return file;

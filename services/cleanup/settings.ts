@@ -50,6 +50,7 @@ export const CLEANUP_PARAMETERS = [
   'propagate_unmatched_extensions',
   'queue_file_attribute_count_limit',
   'owner_request_special',
+  'queue_journal_enable',
   'queue_service_name',
   'recipient_delimiter',
   'remote_header_rewrite_domain',

@@ -20,6 +20,8 @@ import { clientOptions } from '../../lib/clients/options.ts';
 import { RewriteClient } from '../../lib/clients/rewrite.ts';
 import { splitList } from '../../lib/config/configuration.ts';
 import { openReporters } from '../../lib/delivery/reporters.ts';
+import { bootId } from '../../lib/os/boot.ts';
+import { recoverJournals } from '../../lib/queue/journal-recovery.ts';
 import { hashingOf } from '../../lib/queue/queue-path.ts';
 import { scanQueue } from '../../lib/queue/scan.ts';
 import type { TriggerService } from '../../lib/server/trigger-server.ts';
@@ -41,6 +43,8 @@ import { Transports } from './transports.ts';
 interface Manager {
   readonly core: Core;
   readonly feeder: Feeder;
+  /** Which start of the machine this is. */
+  readonly boot: string | undefined;
 }
 
 export const qmgr: TriggerService<QmgrParameter, Manager> = {
@@ -55,7 +59,9 @@ export const qmgr: TriggerService<QmgrParameter, Manager> = {
 
   open: openManager,
 
-  async start(_context, { core, feeder }) {
+  async start({ log }, { core, feeder, boot }) {
+    const warn = (text: string, queueId?: string) => log.warn({ kind: 'text', queueId, text });
+    recoverJournals({ boot, hashing: core.hashing, warn });
     await recover(core);
     feeder.start();
   },
@@ -113,7 +119,7 @@ function openManager(context: QmgrContext): Manager {
   const feeder = new Feeder(core, context.flow, (error) => {
     throw error;
   });
-  return { core, feeder };
+  return { core, feeder, boot: bootId() };
 }
 
 function rulesOf(settings: Settings): RoutingRules {

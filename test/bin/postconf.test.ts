@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { posthasteParameters } from '../../lib/config/parameters/posthaste.ts';
 import { freshDirectory } from '../support/directories.ts';
 import { BUILD } from '../support/mail-system.ts';
 import { writeSettled } from '../support/settled-file.ts';
@@ -93,8 +94,10 @@ function run(program: string, directory: string, args: readonly string[]): Outco
 const OVERRIDING = /overriding earlier entry/;
 
 /** What Postfix does not have, or what differs with the installation and the process. */
-const OWN =
-  /^(?:dns_nameservers|maillog_format|pattern_time_limit|service_processes|process_id|command_directory|daemon_directory) =.*\n/gm;
+const OWN = new RegExp(
+  `^(?:${Object.keys(posthasteParameters).join('|')}|process_id|command_directory|daemon_directory) =.*\n`,
+  'gm',
+);
 
 for (const line of [
   '-d',
