@@ -34,6 +34,8 @@ export interface Skeleton<P extends ParameterName, S> {
   pause(why: LeaveReason): void;
 }
 
+/** A process that serves many is as fast as it gets after thousands: it stays longer than one that serves one. */
+const WARM_FACTOR = 20;
 /** A pause in which a process that served many can be replaced without anybody noticing. */
 const USED_IDLE_MS = 1000;
 /** More clients at once than this is a mistake in the environment. */
@@ -208,9 +210,10 @@ function limitsOf<P extends ParameterName>(
   const idleSeconds = options.maxIdleSeconds ?? configuration.get('max_idle');
   const least = typeof service.idleLimit === 'function' ? service.idleLimit(context) : 0;
   const uses = options.maxUse ?? configuration.get('max_use');
+  const clients = context.slots === 1 ? 1 : context.slots * WARM_FACTOR;
   return {
     idleMs: service.idleLimit === false ? 0 : Math.max(idleSeconds, least) * 1000,
-    useMax: service.useLimit === false ? 0 : uses * context.slots,
+    useMax: service.useLimit === false ? 0 : uses * clients,
     usedIdleMs: context.slots === 1 ? 0 : USED_IDLE_MS,
   };
 }
