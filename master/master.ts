@@ -10,8 +10,14 @@ import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { chdir, kill, pid } from 'node:process';
 import { after } from '../lib/clock/clock.ts';
+import { isLevelBelow, OLD_DEFAULT } from '../lib/config/compatibility.ts';
 import { type Configuration, loadConfiguration } from '../lib/config/configuration.ts';
-import { type MasterEntry, parseMasterCf, serviceTrouble } from '../lib/config/master-cf.ts';
+import {
+  MASTER_FIELDS,
+  type MasterEntry,
+  parseMasterCf,
+  serviceTrouble,
+} from '../lib/config/master-cf.ts';
 import { ConfigError } from '../lib/config/source.ts';
 import { FatalError } from '../lib/log/fatal.ts';
 import { type Log, openLog } from '../lib/log/log.ts';
@@ -24,6 +30,7 @@ import { isLocked, takeLock, writePid } from './lock.ts';
 import { type MasterOptions, parseMasterOptions } from './options.ts';
 import { Supervisor } from './supervisor.ts';
 
+const CHROOT_COLUMN = MASTER_FIELDS.indexOf('chroot');
 const PID_FILE = 'pid/master.pid';
 const DATA_LOCK = 'master.lock';
 /** `-w`: a mail system that is not up by then did not come up. */
@@ -101,7 +108,9 @@ function supervise(configuration: Configuration, options: MasterOptions, log: Lo
     flow: pipe(),
     wakeups: true,
   });
-  const isUp = supervisor.configure(configuration, readServices(configuration));
+  const { entries, notes } = readServices(configuration);
+  for (const note of notes) log.info(note);
+  const isUp = supervisor.configure(configuration, entries);
   supervisor.run().catch((error: unknown) => fail(error, log));
   isUp.then(
     () => announce(configuration, options, supervisor, log),
@@ -143,18 +152,33 @@ function takeLocks(configuration: Configuration): void {
   else lock();
 }
 
-function readServices(configuration: Configuration): MasterEntry[] {
+interface Services {
+  readonly entries: readonly MasterEntry[];
+  /** For the log, once it is known that they will do. */
+  readonly notes: readonly string[];
+}
+
+function readServices(configuration: Configuration): Services {
   const isDisabled = disabledServices(configuration.get('master_service_disable'));
   const path = join(configuration.directory, 'master.cf');
   const all = parseMasterCf(readFileSync(path, 'utf8'), path);
-  const entries = all.filter((entry) => !isDisabled(entry));
+  const enabled = all.filter((entry) => !isDisabled(entry));
+  // Before level 1, a daemon is chrooted unless its line says no.
+  const isOld = isLevelBelow(configuration, '1');
+  const isDefault = ({ columns }: MasterEntry) => columns[CHROOT_COLUMN] === '-';
+  const entries = enabled.map((entry) =>
+    isOld && isDefault(entry) ? { ...entry, chroot: true } : entry,
+  );
+  const notes = enabled
+    .filter((entry) => isOld && isDefault(entry))
+    .map(({ origin }) => `${path}: line ${origin.line}: ${OLD_DEFAULT} chroot=y`);
   for (const entry of entries) {
     const trouble = serviceTrouble(entry);
     if (trouble !== undefined) {
       throw new ConfigError(`${path}: line ${entry.origin.line}: ${trouble}`);
     }
   }
-  return entries;
+  return { entries, notes };
 }
 
 /** What is wrong with the new configuration is said; then the running system goes on as it was. */
@@ -166,9 +190,10 @@ async function reload(started: Configuration, supervisor: Supervisor, log: Log):
       directory: started.directory,
       processName: 'master',
     });
-    const entries = readServices(configuration);
+    const { entries, notes } = readServices(configuration);
     warnAboutFixedParameters(started, configuration, log);
     log.info(`reload -- version ${describe(configuration)}`);
+    for (const note of notes) log.info(note);
     await supervisor.configure(configuration, entries);
   } catch (error) {
     log.error(`reload failed, the running mail system is unchanged: ${(error as Error).message}`);

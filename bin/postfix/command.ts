@@ -6,6 +6,7 @@
  */
 import { statSync } from 'node:fs';
 import { chdir } from 'node:process';
+import { isLevelBelow } from '../../lib/config/compatibility.ts';
 import {
   ConfigError,
   type Configuration,
@@ -118,14 +119,14 @@ const LEVEL_MATTERS = new Set(['start', 'start-fg', 'reload', 'check']);
 function adviseOnLevel(configuration: Configuration): void {
   let isOld: boolean;
   try {
-    const level = '$' + `{{$compatibility_level} <level {${LAST_CHANGE}} ? {old}}`;
-    isOld = configuration.expand(level) === 'old';
+    isOld = isLevelBelow(configuration, LAST_CHANGE);
   } catch (error) {
     if (error instanceof ConfigError) return;
     throw error;
   }
   if (!isOld) return;
-  const log = openLog({ program: 'postfix', configuration, to: 'both', label: 'postfix' });
+  // Not in the name of syslog_name: Postfix's log readers know this tag.
+  const log = openLog({ program: 'postfix', configuration, to: 'both', tag: 'postfix' });
   log.info('Postfix is using backwards-compatible default settings');
   log.info('See http://www.postfix.org/COMPATIBILITY_README.html for details');
   log.info(

@@ -1,6 +1,7 @@
 /** `postqueue -f`, `-s` and `-i`: asks for another attempt. */
 import { isIP } from 'node:net';
 import { FLUSH_STATUS, FlushClient } from '../../lib/clients/flush.ts';
+import { hasOldDefault } from '../../lib/config/compatibility.ts';
 import type { Configuration } from '../../lib/config/configuration.ts';
 import { hostnameTrouble } from '../../lib/config/machine.ts';
 import { openMatchList } from '../../lib/config/match-list.ts';
@@ -88,7 +89,8 @@ async function ask(
   request: (client: FlushClient) => Promise<number>,
 ): Promise<number> {
   const socketPath = `public/${configuration.get('flush_service_name')}`;
-  const client = new FlushClient({ socketPath, log });
+  const oldDefault = hasOldDefault(configuration, 'fast_flush_domains');
+  const client = new FlushClient({ socketPath, log, oldDefault });
   try {
     return await request(client);
   } finally {

@@ -1,3 +1,4 @@
+import { OLD_DEFAULT } from '../config/compatibility.ts';
 import { type Attribute, formatAttributes } from '../ipc/attributes.ts';
 import { IMPATIENT } from '../ipc/connect-patiently.ts';
 import type { ConnectionPool } from '../ipc/connection-pool.ts';
@@ -14,6 +15,8 @@ export const FLUSH_STATUS = { OK: 0, FAIL: -1, BAD: 3, DENY: 4 } as const;
 export interface FlushOptions extends ClientOptions {
   /** `public/flush` unless given. */
   readonly socketPath?: string;
+  /** fast_flush_domains has an old default, and that is to be said when a site has a log by it. */
+  readonly oldDefault?: boolean;
 }
 
 const REPLY = { status: int };
@@ -30,16 +33,18 @@ export class FlushClient {
   }
 
   /** Notes that a message waits for a site. */
-  add(site: string, queueId: string): Promise<number> {
-    return this.#ask('add', [
+  async add(site: string, queueId: string): Promise<number> {
+    const status = await this.#ask('add', [
       ['site', site],
       ['queue_id', queueId],
     ]);
+    return this.#noted(status, `update fast-flush logfile for domain "${site}"`);
   }
 
   /** Tries all mail that is noted for a site. */
-  sendSite(site: string): Promise<number> {
-    return this.#ask('send_site', [['site', site]]);
+  async sendSite(site: string): Promise<number> {
+    const status = await this.#ask('send_site', [['site', site]]);
+    return this.#noted(status, `flush mail for domain "${site}"`);
   }
 
   /** Tries one message. */
@@ -59,6 +64,13 @@ export class FlushClient {
 
   close(): void {
     this.#pool.close();
+  }
+
+  #noted(status: number, what: string): number {
+    if (this.#options.oldDefault === true && status !== FLUSH_STATUS.DENY) {
+      this.#options.log?.info(`${OLD_DEFAULT} relay_domains=$mydestination to ${what}`);
+    }
+    return status;
   }
 
   async #ask(name: string, attributes: readonly Attribute[]): Promise<number> {

@@ -2,6 +2,7 @@ import { BounceClient } from '../clients/bounce.ts';
 import { FLUSH_STATUS, FlushClient } from '../clients/flush.ts';
 import { clientOptions } from '../clients/options.ts';
 import { VerifyClient } from '../clients/verify.ts';
+import { hasOldDefault } from '../config/compatibility.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { splitList } from '../config/list.ts';
 import { type MatchList, parseMatchList } from '../config/match-list.ts';
@@ -50,6 +51,7 @@ function flushAdder(configuration: Configuration, log: Log): Reporters['flushAdd
   const client = new FlushClient({
     ...clientOptions(configuration, log),
     socketPath: `public/${name}`,
+    oldDefault: hasOldDefault(configuration, 'fast_flush_domains'),
   });
   const domains = plainDomains(configuration, text);
   return async (site, queueId) => {

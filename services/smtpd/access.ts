@@ -4,6 +4,7 @@
  */
 import type { Facts, Knowledge, RestrictionList, Rule, Stage } from './rule.ts';
 import {
+  asciiOnly,
   CLASS,
   type Decision,
   type Effect,
@@ -137,7 +138,7 @@ class Evaluation {
       case 'see':
         return this.#refer(frame, rule, verdict);
       default:
-        return this.#object(rule.warnOnly || frame.warnOnly, verdict);
+        return this.#object(frame, rule.warnOnly || frame.warnOnly, verdict);
     }
   }
 
@@ -196,9 +197,11 @@ class Evaluation {
   }
 
   #object(
+    { facts }: Frame,
     warnOnly: boolean,
-    { kind, reply, logged, isTrouble, afterwards = [] }: Extract<Verdict, { reply: string }>,
+    { kind, reply: given, logged, isTrouble, afterwards = [] }: Extract<Verdict, { reply: string }>,
   ): Decision | undefined {
+    const reply = this.#knowledge.settings.smtputf8_enable ? given : asciiOnly(given);
     if (kind === 'defer-if-reject') {
       this.#deferIfReject ??= reply;
     } else if (kind === 'defer-if-permit' && !warnOnly) {
@@ -213,6 +216,8 @@ class Evaluation {
       const isFinal = reply.startsWith('5');
       const refusal = (isFinal ? this.#deferIfReject : undefined) ?? usable.reply;
       this.#notes.push(logged ?? { action: 'reject', text: refusal }, ...afterwards);
+      const last = this.#lists[this.#list]?.afterRefusal?.(facts);
+      if (last !== undefined) this.#notes.push(last);
       return this.#decision(refusal);
     }
     // Whatever the rest of the list said, the client would have to come back.

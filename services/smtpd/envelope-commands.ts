@@ -8,6 +8,7 @@ import {
   parseMailParameters,
   parseRcptParameters,
 } from '../../lib/smtp/arguments.ts';
+import { nonAsciiText } from './compatibility.ts';
 import { formatEnvelope, formatRecipient, type RecipientWishes } from './envelope.ts';
 import { noOrders } from './message-orders.ts';
 import type { Answer, Session } from './session.ts';
@@ -90,7 +91,7 @@ async function refuseSender(
     const refusal = await session.refusalAt('sender');
     if (refusal !== undefined) return refusal;
   }
-  if (mustDeclare(session, transaction.sender.address)) return UNDECLARED;
+  if (mustDeclare(session, transaction.sender.address, 'sender')) return UNDECLARED;
   const shortage = smtpd.spaceShortage(size ?? 0);
   if (shortage !== undefined) {
     // Postfix does not know the sender any more when it logs this.
@@ -106,8 +107,16 @@ async function refuseSender(
 const UNDECLARED = '553 5.6.7 Must declare SMTPUTF8 to send unicode address';
 
 /** `strict_smtputf8`: who uses Unicode has to say so. */
-function mustDeclare({ smtpd, transaction }: Session, address: string): boolean {
-  return smtpd.parameters.strict_smtputf8 && isUnicode(address) && transaction?.smtputf8 !== true;
+function mustDeclare(
+  { smtpd, transaction, client }: Session,
+  address: string,
+  what: 'sender' | 'recipient',
+): boolean {
+  const { strict_smtputf8: isStrict } = smtpd.parameters;
+  if (!(isStrict || smtpd.acceptsBytes) || !isUnicode(address)) return false;
+  if (transaction?.smtputf8 === true) return false;
+  if (!isStrict) smtpd.log.info(nonAsciiText(what, address, client.label));
+  return isStrict;
 }
 
 function logged(session: Session, refusal: string): string {
@@ -138,7 +147,7 @@ export async function rcpt(session: Session, words: readonly Word[]): Promise<An
       isError: transaction.overshoot > parameters.smtpd_recipient_overshoot_limit,
     };
   }
-  if (mustDeclare(session, recipient.address)) return { reply: UNDECLARED };
+  if (mustDeclare(session, recipient.address, 'recipient')) return { reply: UNDECLARED };
   const refused =
     (await refuseRecipient(session, recipient)) ?? (await openMessage(session, transaction));
   if (refused !== undefined) return { reply: refused };

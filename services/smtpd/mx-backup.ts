@@ -1,6 +1,7 @@
 /** permit_mx_backup: domains that name us among their mail exchangers may have their mail through us. */
 import { RESOLVE } from '../../lib/clients/rewrite.ts';
 import { isNullMx, type MxRecord, nativeReason } from '../../lib/dns/answer.ts';
+import { notedRelayDomain } from './compatibility.ts';
 import { destinationOf } from './relay-barrier.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
 import { DUNNO, lookupFailure, refusal, rejected, type Verdict } from './verdict.ts';
@@ -16,7 +17,7 @@ export const permitMxBackup: Restriction = async (facts, knowledge) => {
     case 'unknown':
       return lookupFailure(recipient, 'a table could not be asked');
     case 'ours':
-      return permitted;
+      return notedRelayDomain(permitted, facts, knowledge.oldDefaults);
     case 'foreign':
       break;
   }

@@ -1,6 +1,7 @@
 /** Which mail is our business, and which a stranger may not send through us. Pure. */
 import { RESOLVE } from '../../lib/clients/rewrite.ts';
-import type { Facts, Settings } from './rule.ts';
+import { notedRelayDomain } from './compatibility.ts';
+import type { Facts, Knowledge, Settings } from './rule.ts';
 import { DUNNO, lookupFailure, reject, type Verdict } from './verdict.ts';
 
 /**
@@ -21,11 +22,15 @@ export function destinationOf(
 }
 
 /** A refusal to relay, unless the destination is ours. */
-export function refuseForeign(facts: Facts, settings: Settings, code: number): Verdict {
+export function refuseForeign(
+  facts: Facts,
+  { settings, oldDefaults }: Knowledge,
+  code: number,
+): Verdict {
   const recipient = facts.recipient ?? '';
   switch (destinationOf(facts, settings)) {
     case 'ours':
-      return DUNNO;
+      return notedRelayDomain(DUNNO, facts, oldDefaults);
     case 'foreign':
       return reject(code, '5.7.1', `<${recipient}>: Relay access denied`, {
         because: `${recipient} is in none of our domains`,

@@ -1,6 +1,7 @@
 /** The smtpd_*_restrictions of main.cf, and what each is asked for. */
 import type { Configuration } from '../../lib/config/configuration.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
+import { avoidedRefusal, earlyRefusal, type OldDefaults } from './compatibility.ts';
 import type { RestrictionParser } from './restriction-parser.ts';
 import type { RestrictionList, Settings, Stage } from './rule.ts';
 
@@ -35,6 +36,7 @@ export function readRestrictionLists(
   settings: Settings,
   configuration: Configuration,
   parser: RestrictionParser,
+  oldDefaults: OldDefaults,
 ): RestrictionLists {
   const read = (name: ListName, stage: Stage): RestrictionList => {
     const origin = configuration.origin(name);
@@ -50,8 +52,13 @@ export function readRestrictionLists(
       ? [{ parameter: `smtpd_${name}`, stage, rules: parser.parse(name, stage) }]
       : [];
   requireRelayBarrier(settings, parser);
-  const relay = read('smtpd_relay_restrictions', 'recipient');
-  const own = read('smtpd_recipient_restrictions', 'recipient');
+  const relay = oldDefaults.relayRestrictions
+    ? unusedRelayList(parser)
+    : read('smtpd_relay_restrictions', 'recipient');
+  const own = {
+    ...read('smtpd_recipient_restrictions', 'recipient'),
+    afterRefusal: oldDefaults.relayBeforeRecipient ? earlyRefusal : undefined,
+  };
   const client = [read('smtpd_client_restrictions', 'client')];
   const helo = [read('smtpd_helo_restrictions', 'helo')];
   const sender = [
@@ -73,6 +80,18 @@ export function readRestrictionLists(
     data: used(read('smtpd_data_restrictions', 'data')),
     endOfData: used(read('smtpd_end_of_data_restrictions', 'end-of-data')),
     etrn: used(...early, read('smtpd_etrn_restrictions', 'etrn')),
+  };
+}
+
+/** Permits what the default of a newer level does; says of all else that it would be refused. */
+function unusedRelayList(parser: RestrictionParser): RestrictionList {
+  const permits = 'permit_mynetworks, permit_sasl_authenticated, permit_auth_destination';
+  const last = { name: '', warnOnly: false, restriction: avoidedRefusal };
+  const parameter = 'smtpd_relay_restrictions';
+  return {
+    parameter,
+    stage: 'recipient',
+    rules: [...parser.parse(permits, 'recipient'), last],
   };
 }
 

@@ -4,6 +4,7 @@
  * an argument are in access-checks.ts and its neighbours. Postfix: postconf(5).
  */
 import { VERIFY_RESTRICTIONS } from './address-verification.ts';
+import { notedOwnNetwork, notedRelayDomain } from './compatibility.ts';
 import { DNS_RESTRICTIONS } from './dns-restrictions.ts';
 import { permitMxBackup } from './mx-backup.ts';
 import { destinationOf, refuseForeign } from './relay-barrier.ts';
@@ -60,17 +61,11 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   permit_sasl_authenticated: () => DUNNO,
   permit_tls_clientcerts: () => DUNNO,
   permit_tls_all_clientcerts: () => DUNNO,
-  permit_auth_destination: (facts, { settings }) =>
-    destinationOf(facts, settings) === 'ours'
-      ? {
-          kind: 'permit',
-          permitted: { subject: { name: facts.recipient ?? '', kind: 'recipient' } },
-        }
-      : DUNNO,
-  reject_unauth_destination: (facts, { settings }) =>
-    refuseForeign(facts, settings, settings.relay_domains_reject_code),
-  defer_unauth_destination: (facts, { settings }) =>
-    refuseForeign(facts, settings, settings.relay_domains_reject_code - 100),
+  permit_auth_destination: permitOwnDestination,
+  reject_unauth_destination: (facts, knowledge) =>
+    refuseForeign(facts, knowledge, knowledge.settings.relay_domains_reject_code),
+  defer_unauth_destination: (facts, knowledge) =>
+    refuseForeign(facts, knowledge, knowledge.settings.relay_domains_reject_code - 100),
   reject_unlisted_recipient: requireListedRecipient,
   check_recipient_maps: requireListedRecipient,
   reject_unlisted_sender: ({ sender, senderRoute: route }, { checkListed }) =>
@@ -82,16 +77,26 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   ...VERIFY_RESTRICTIONS,
 };
 
-function permitOwnNetworks({ subject, client }: Facts): Verdict {
+function permitOwnDestination(facts: Facts, { settings, oldDefaults }: Knowledge): Verdict {
+  if (destinationOf(facts, settings) !== 'ours') return DUNNO;
+  const subject = { name: facts.recipient ?? '', kind: 'recipient' } as const;
+  return notedRelayDomain({ kind: 'permit', permitted: { subject } }, facts, oldDefaults);
+}
+
+function permitOwnNetworks(
+  { subject, client }: Facts,
+  { oldDefaults: { mynetworks } }: Knowledge,
+): Verdict | Promise<Verdict> {
   const { network, address, label } = client;
   if (network === undefined) return DUNNO;
   if (typeof network === 'object')
     return lookupFailure(subject.name, network.failed, network.failed);
-  return {
+  const permit: Verdict = {
     kind: 'permit',
     because: `${address} matches ${network} in mynetworks`,
     permitted: { subject: { name: label, kind: 'client' } },
   };
+  return mynetworks === undefined ? permit : notedOwnNetwork(permit, client, mynetworks);
 }
 
 function requireListedRecipient(

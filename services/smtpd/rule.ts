@@ -4,9 +4,10 @@ import type { VerifyClient } from '../../lib/clients/verify.ts';
 import type { Families, Resolver } from '../../lib/dns/resolver.ts';
 import type { ParametersOf } from '../../lib/server/service.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
+import type { OldDefaults } from './compatibility.ts';
 import type { PARAMETERS } from './parameters.ts';
 import type { Client } from './transaction.ts';
-import type { Subject, SubjectKind, Verdict } from './verdict.ts';
+import type { Note, Subject, SubjectKind, Verdict } from './verdict.ts';
 
 /** Where a list is looked at decides what it speaks of. */
 export type Stage = Exclude<SubjectKind, 'reverse-client'>;
@@ -51,6 +52,8 @@ export type Settings = ParametersOf<(typeof PARAMETERS)[number]>;
 /** What restrictions may ask. */
 export interface Knowledge {
   readonly settings: Settings;
+  /** What is to be said, too, because compatibility_level is old. */
+  readonly oldDefaults: OldDefaults;
   isOwnAddress(address: string): boolean;
   readonly resolver: Resolver;
   /** The address families that there are: `inet_protocols`. */
@@ -89,4 +92,6 @@ export interface RestrictionList {
   readonly parameter: string;
   readonly stage: Stage;
   readonly rules: readonly Rule[];
+  /** What the log says after a refusal. */
+  readonly afterRefusal?: ((facts: Facts) => Note) | undefined;
 }

@@ -15,6 +15,7 @@ import { clientOptions } from '../../lib/clients/options.ts';
 import { RESOLVE, type Resolution, RewriteClient } from '../../lib/clients/rewrite.ts';
 import { VerifyClient } from '../../lib/clients/verify.ts';
 import { monotonic } from '../../lib/clock/clock.ts';
+import { hasOldDefault } from '../../lib/config/compatibility.ts';
 import { type Configuration, splitList } from '../../lib/config/configuration.ts';
 import { ExpansionError } from '../../lib/config/expand.ts';
 import {
@@ -35,6 +36,7 @@ import type { TableWatch } from '../../lib/server/table-watch.ts';
 import { openTable, openTables, TableError, type TableList } from '../../lib/table/table.ts';
 import { decide } from './access.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
+import { oldDefaultsOf } from './compatibility.ts';
 import type { NewlineRule } from './content-reader.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
@@ -80,6 +82,8 @@ export class Smtpd {
   readonly families: readonly Family[];
   /** `sendmail -bs`: the client is a user of this machine. */
   readonly isStandalone: boolean;
+  /** Addresses may be any bytes, and the log says so: compatibility_level is old. */
+  readonly acceptsBytes: boolean;
   /** There are `smtpd_noop_commands`. */
   readonly hasIgnoredCommands: boolean;
   readonly #cleanup: CleanupClient;
@@ -124,6 +128,7 @@ export class Smtpd {
     this.#flush = new FlushClient({
       ...options,
       socketPath: `public/${parameters.flush_service_name}`,
+      oldDefault: hasOldDefault(configuration, 'fast_flush_domains'),
     });
     this.#verify = new VerifyClient({
       ...options,
@@ -174,7 +179,9 @@ export class Smtpd {
       parentDomains: parentDomainMatches(configuration, 'smtpd_access_maps'),
       classes: readClasses(parameters.smtpd_restriction_classes, configuration),
     });
-    this.lists = readRestrictionLists(parameters, configuration, parser);
+    const oldDefaults = oldDefaultsOf(configuration);
+    this.lists = readRestrictionLists(parameters, configuration, parser, oldDefaults);
+    this.acceptsBytes = oldDefaults.smtputf8;
     const listings = openListings(parameters, tables);
     this.families = parseProtocols(parameters.inet_protocols);
     const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
@@ -200,6 +207,7 @@ export class Smtpd {
       checkListed: (party, address, route) =>
         checkListed(party, address, route, listings, parameters),
       settings: parameters,
+      oldDefaults,
       logsPermit:
         parameters.smtpd_log_access_permit_actions === ''
           ? undefined

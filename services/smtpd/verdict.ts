@@ -127,6 +127,11 @@ export function refusal(code: number, status: string, text: string): string {
   return reply.replace(/[^\x20-\x7e\x80-\uffff]/g, ' ');
 }
 
+/** What a reply is while smtputf8_enable is off: a blank for each byte that is not ASCII. */
+export function asciiOnly(reply: string): string {
+  return reply.replace(/[^\0-\x7f]+/g, (text) => ' '.repeat(Buffer.byteLength(text)));
+}
+
 function isRefusal(code: number): boolean {
   return code >= 400 && code <= 599;
 }

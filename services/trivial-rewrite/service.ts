@@ -6,6 +6,8 @@
  * tables, which it opens before it drops its privileges. When one of them has changed it says so in
  * each reply, and leaves: the next process sees the new one. Postfix: trivial-rewrite(8).
  */
+import { RESOLVE as FLAG } from '../../lib/clients/rewrite.ts';
+import { OLD_DEFAULT } from '../../lib/config/compatibility.ts';
 import type { IpcConnection } from '../../lib/ipc/connection.ts';
 import { str } from '../../lib/ipc/fields.ts';
 import { PROTOCOLS } from '../../lib/ipc/protocols.ts';
@@ -73,12 +75,31 @@ async function answerRewrite(
     log.warn(`unknown context: ${wanted.rule}`);
     return false;
   }
-  const { address } = rewriteAddress(wanted.address, settings[wanted.rule]);
+  const { address, trail } = rewriteAddress(wanted.address, settings[wanted.rule]);
+  if (settings.appendsByOldDefault && trail.includes('append_dot_mydomain')) {
+    await noteCompletion(address, settings, log);
+  }
   await connection.send([
     ['flags', serverFlags(tables)],
     ['address', address],
   ]);
   return true;
+}
+
+/** append_dot_mydomain has an old default: says what a newer one would not do. */
+async function noteCompletion(address: string, settings: Settings, log: Log): Promise<void> {
+  const [, host = ''] = /@([^@\s.]+)[^@]*$/.exec(address) ?? [];
+  const rewrite = `"${host}" to "${host}.${settings.local.domain}"`;
+  const text = `${OLD_DEFAULT} append_dot_mydomain=yes to rewrite ${rewrite}`;
+  if (host.toLowerCase() !== 'localhost') log.info(text);
+  else if (!(await isOurs(`x@${host}`, settings))) {
+    log.info(`${text}; please add "localhost" to mydestination or other address class`);
+  }
+}
+
+async function isOurs(address: string, { resolve, mail }: Settings): Promise<boolean> {
+  const { flags } = await resolveAddress('', address, resolve, mail);
+  return (flags & (FLAG.LOCAL | FLAG.ALIAS | FLAG.VIRTUAL | FLAG.RELAY)) !== 0;
 }
 
 async function answerResolve(

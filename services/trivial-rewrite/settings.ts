@@ -1,6 +1,7 @@
 /** main.cf, read once into what rewriting and resolving need. */
 import { join } from 'node:path';
 import { quote } from '../../lib/address/address.ts';
+import { hasOldDefault } from '../../lib/config/compatibility.ts';
 import type { Configuration } from '../../lib/config/configuration.ts';
 import { splitList } from '../../lib/config/configuration.ts';
 import { openMatchList, parentDomainMatches } from '../../lib/config/match-list.ts';
@@ -41,6 +42,8 @@ export interface Settings {
   readonly local: RewriteRules;
   readonly remote: RewriteRules;
   readonly resolve: ResolveRules;
+  /** Domains are completed, and only because compatibility_level is old. */
+  readonly appendsByOldDefault: boolean;
   /** The routes of mail, and of address probes. */
   readonly mail: RouteRules;
   readonly probes: RouteRules;
@@ -112,6 +115,7 @@ export function openSettings(tables: TableWatch): Settings {
     local,
     remote: { ...common, origin: other, domain: other },
     resolve,
+    appendsByOldDefault: hasOldDefault(configuration, 'append_dot_mydomain'),
     mail: openRoutes('', opener),
     probes: openRoutes('address_verify_', opener),
   };

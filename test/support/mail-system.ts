@@ -20,8 +20,8 @@ const root = process.getuid?.() === 0;
 
 /** What a test wants different from the defaults below. */
 export interface MailSystemOptions {
-  /** main.cf parameters, on top of the defaults. */
-  readonly main?: Readonly<Record<string, string>>;
+  /** main.cf parameters, on top of the defaults; undefined takes one of them out. */
+  readonly main?: Readonly<Record<string, string | undefined>>;
   /** Lines for master.cf: a line replaces the default one of the same service name and type. */
   readonly master?: readonly string[];
   /** The whole of master.cf, but for postlog; `127.0.0.1:0` stands for the free port. */
@@ -109,7 +109,7 @@ export async function startMailSystem(
   const data = join(directory, 'data');
   mkdirSync(data, { mode: 0o700 });
   if (root) spawnSync('chown', ['postfix', data]);
-  const main: Record<string, string> = {
+  const main: Record<string, string | undefined> = {
     compatibility_level: '3.6',
     queue_directory: queue,
     data_directory: data,
@@ -130,7 +130,8 @@ export async function startMailSystem(
     service_throttle_time: '1s',
     ...options.main,
   };
-  const lines = Object.entries(main).map(([name, value]) => `${name} = ${value}\n`);
+  const set = Object.entries(main).filter(([, value]) => value !== undefined);
+  const lines = set.map(([name, value]) => `${name} = ${value}\n`);
   writeSettled(join(config, 'main.cf'), lines.join(''));
   const services = options.only
     ? wholeMasterCf(options.only, port)

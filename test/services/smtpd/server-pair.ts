@@ -96,6 +96,8 @@ export interface SessionOptions {
 export interface PairOptions {
   /** What is accepted stays in the incoming queue. */
   readonly keepsMail?: boolean;
+  /** On top of what all servers have in main.cf; undefined takes one out. */
+  readonly common?: Readonly<Record<string, string | undefined>>;
   /** Whose verify(8) knows the addresses; there is none unless said. */
   readonly verify?: Maker;
 }
@@ -104,7 +106,7 @@ export interface PairOptions {
 export async function startServerPairs<Name extends string>(
   t: TestContext,
   settings: Readonly<Record<Name, Parameters>>,
-  { keepsMail = false, verify }: PairOptions = {},
+  { keepsMail = false, verify, common = {} }: PairOptions = {},
 ): Promise<Readonly<Record<Name, ServerPair>>> {
   const lines = [
     ...REAL.map((line) => line.replace('%', commandOf('ours', 'real', line.split(' ')[0] ?? ''))),
@@ -122,7 +124,11 @@ export async function startServerPairs<Name extends string>(
       lines.push(smtpdLine(maker, pair[maker], tagOf(maker, name), settings[name]));
     }
   }
-  const mail = await startMailSystem(t, { only: lines, main: MAIN, files: FILES });
+  const mail = await startMailSystem(t, {
+    only: lines,
+    main: { ...MAIN, ...common },
+    files: FILES,
+  });
   const pairs = [...hosts].map(([name, pair]) => [name, serverPair(mail, name, pair)]);
   return Object.fromEntries(pairs) as Record<Name, ServerPair>;
 }
