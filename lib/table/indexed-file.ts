@@ -6,6 +6,7 @@
 import {
   closeSync,
   copyFileSync,
+  existsSync,
   fchmodSync,
   fchownSync,
   fsyncSync,
@@ -30,6 +31,28 @@ export function sqlite(): SqliteModule {
   return createRequire(import.meta.url)('better-sqlite3') as SqliteModule;
 }
 
+/** One change of a table: `value` is put in, or without one the key is taken out. */
+export interface Change {
+  readonly key: string;
+  readonly value?: string;
+}
+
+/**
+ * A process that died while it changed the file in place (changing-file.ts) has left a journal: undoes
+ * what it had begun.
+ *
+ * @throws when the file is damaged, or not for us to write
+ */
+export function undoUnfinished(path: string): void {
+  if (!existsSync(`${path}-journal`)) return;
+  const database = new (sqlite())(path, { fileMustExist: true });
+  try {
+    database.pragma('application_id');
+  } finally {
+    database.close();
+  }
+}
+
 /** A table file opened for lookups. */
 export class IndexedFile {
   readonly #database: Database.Database;
@@ -37,6 +60,7 @@ export class IndexedFile {
 
   /** @throws when it is not one of our files, or damaged; the message says which */
   constructor(path: string) {
+    undoUnfinished(path);
     this.#database = new (sqlite())(path, { readonly: true, fileMustExist: true });
     try {
       const id = this.#database.pragma('application_id', { simple: true });
@@ -45,7 +69,7 @@ export class IndexedFile {
       if (version !== FORMAT_VERSION)
         throw new Error(`made by another version (format ${version})`);
       // One transaction for as long as it is open: no lock and no look for a journal per lookup.
-      // Nobody waits for it, because writers make a new file.
+      // Nobody waits for it: writers make a new file while somebody reads this one.
       this.#database.exec('BEGIN');
       this.#get = this.#database.prepare('SELECT value FROM entry WHERE key = ?').pluck();
       this.#get.get('');
@@ -88,7 +112,10 @@ export class NewIndexedFile {
     rmSync(this.#temporary, { force: true });
     // Exclusively: in a directory that others may write to, nobody else's file is followed.
     closeSync(openSync(this.#temporary, 'wx', 0o600));
-    if (copy) copyFileSync(path, this.#temporary);
+    if (copy) {
+      undoUnfinished(path);
+      copyFileSync(path, this.#temporary);
+    }
     this.#database = new (sqlite())(this.#temporary);
     try {
       this.#prepare(copy);
@@ -142,6 +169,8 @@ export class NewIndexedFile {
     } finally {
       closeSync(fd);
     }
+    // It would be played back into the new file.
+    rmSync(`${this.#path}-journal`, { force: true });
     renameSync(this.#temporary, this.#path);
   }
 

@@ -5,7 +5,7 @@ import { type Table, type TableContext, TableError, TableOpenError } from './def
 import { folding } from './fold.ts';
 import { foreignFormat } from './foreign-file.ts';
 import { IndexedFile } from './indexed-file.ts';
-import { openWatched, type WatchedFile } from './source-file.ts';
+import { openWatched, watchOnly } from './source-file.ts';
 
 /** Each type has its own file name, as administrators and their Makefiles know it. */
 export const INDEXED_SUFFIX = {
@@ -30,10 +30,10 @@ const SOURCE_GRACE_MS = 100_000;
 export function openIndexed(type: IndexedType, path: string, context: TableContext): Table {
   const name = `${type}:${path}`;
   const databasePath = path + INDEXED_SUFFIX[type];
-  const watched = openWatched(databasePath, 'open database');
+  const watched = watchOnly(databasePath, 'open database');
   let file: IndexedFile;
   try {
-    file = openFile(name, watched, context);
+    file = openFile(name, databasePath, context);
   } catch (error) {
     watched.close();
     throw error;
@@ -59,20 +59,25 @@ export function openIndexed(type: IndexedType, path: string, context: TableConte
   };
 }
 
-function openFile(name: string, watched: WatchedFile, context: TableContext): IndexedFile {
-  const foreign = foreignFormat(watched.fd);
-  if (foreign !== undefined) {
-    throw new TableOpenError(
-      `open database ${watched.path}: it is ${foreign}, not a table of ours; run: ${mending(name, context)}`,
-    );
-  }
+function openFile(name: string, path: string, context: TableContext): IndexedFile {
   try {
-    return new IndexedFile(watched.path);
-  } catch (error) {
-    throw new TableOpenError(
-      `open database ${watched.path}: ${reasonOf(error)}; run: ${mending(name, context)}`,
-      { cause: error },
-    );
+    return new IndexedFile(path);
+  } catch (cause) {
+    const foreign = foreignFormatOf(path);
+    const what = foreign === undefined ? reasonOf(cause) : `it is ${foreign}, not a table of ours`;
+    throw new TableOpenError(`open database ${path}: ${what}; run: ${mending(name, context)}`, {
+      cause,
+    });
+  }
+}
+
+/** @throws {TableOpenError} when it can't be read at all */
+function foreignFormatOf(path: string): string | undefined {
+  const file = openWatched(path, 'open database');
+  try {
+    return foreignFormat(file.fd);
+  } finally {
+    file.close();
   }
 }
 

@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Gate } from '../async/gate.ts';
 import { monotonic, sleep } from '../clock/clock.ts';
+import { processesParameters } from '../config/parameters/processes.ts';
+import { parseValue } from '../config/value.ts';
 import { formatAttributes } from '../ipc/attributes.ts';
 import { IpcConnection } from '../ipc/connection.ts';
 import { ConnectionPool } from '../ipc/connection-pool.ts';
@@ -19,8 +21,6 @@ import {
 } from './definition.ts';
 import { flagsOf, PROXY_FLAG, PROXY_STATUS } from './proxy-protocol.ts';
 
-const TIMEOUT_MS = 3_600_000;
-const LIMITS = { idleMs: 5000, ttlMs: 1_000_000 };
 /** Requests that one table makes at the same time; the others wait. */
 const CONNECTIONS_MAX = 8;
 /** A service that is not there may be about to be. */
@@ -60,6 +60,7 @@ export class ProxyClient {
   readonly #parameter: 'proxy_read_maps' | 'proxy_write_maps';
   readonly #service: string;
   readonly #pool: ConnectionPool;
+  readonly #timeoutMs: number;
   readonly #gate = new Gate(CONNECTIONS_MAX);
   readonly #answers = new Map<string, Remembered>();
   #closed = false;
@@ -70,7 +71,11 @@ export class ProxyClient {
     this.#flags = flagsOf(context);
     this.#parameter = service === 'proxymap' ? 'proxy_read_maps' : 'proxy_write_maps';
     this.#service = context.configuration?.text(`${service}_service_name`) || service;
-    this.#pool = new ConnectionPool(() => this.#connect(), LIMITS);
+    this.#timeoutMs = milliseconds('ipc_timeout', context);
+    this.#pool = new ConnectionPool(() => this.#connect(), {
+      idleMs: milliseconds('ipc_idle', context),
+      ttlMs: milliseconds('ipc_ttl', context),
+    });
   }
 
   /** @throws {TableError} (rejects) when the service can't be had, or can't answer */
@@ -90,7 +95,7 @@ export class ProxyClient {
         throw error;
       },
     );
-    this.#answers.set(key, { answer, until: now + TIMEOUT_MS });
+    this.#answers.set(key, { answer, until: Number.POSITIVE_INFINITY });
     return answer;
   }
 
@@ -166,7 +171,7 @@ export class ProxyClient {
   }
 
   async #connect(): Promise<IpcConnection> {
-    const connection = await IpcConnection.connect(this.#path(), TIMEOUT_MS);
+    const connection = await IpcConnection.connect(this.#path(), this.#timeoutMs);
     try {
       await expectProtocol(connection, PROTOCOLS.proxymap);
       return connection;
@@ -182,4 +187,14 @@ export class ProxyClient {
     const queue = this.#context.configuration?.text('queue_directory') ?? '';
     return queue === '' || existsSync(relative) ? relative : join(queue, relative);
   }
+}
+
+/** A time of main.cf, or its default. @throws {ValueError} when it is none */
+function milliseconds(
+  name: 'ipc_timeout' | 'ipc_idle' | 'ipc_ttl',
+  { configuration }: TableContext,
+): number {
+  const parameter = processesParameters[name];
+  const text = configuration?.text(name) || parameter.fallback;
+  return Number(parseValue(name, parameter, text, 's')) * 1000;
 }

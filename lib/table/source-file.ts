@@ -27,6 +27,19 @@ export class WatchedFile {
   }
 }
 
+/** Linux: the descriptor names the file and gives no access to it; open(2). */
+const O_PATH = 0o10000000;
+
+/**
+ * For a file that SQLite reads: when a process closes a descriptor that could read a file, it loses all
+ * locks that it has on that file by others; fcntl(2). This one can't.
+ *
+ * @throws {TableOpenError}
+ */
+export function watchOnly(path: string, what: string): WatchedFile {
+  return open(path, what, O_PATH);
+}
+
 /**
  * Opens a table's file for reading. A FIFO or a device would stop a daemon for ever: only regular
  * files are tables.
@@ -35,9 +48,13 @@ export class WatchedFile {
  * @throws {TableOpenError}
  */
 export function openWatched(path: string, what: string): WatchedFile {
+  return open(path, what, constants.O_RDONLY | constants.O_NONBLOCK);
+}
+
+function open(path: string, what: string, flags: number): WatchedFile {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(path, flags);
   } catch (error) {
     throw new TableOpenError(`${what} ${path}: ${errorText(error)}`, { cause: error });
   }

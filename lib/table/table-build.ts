@@ -14,7 +14,10 @@ import { flock } from '../os/locks.ts';
 import { type TableContext, TableOpenError } from './definition.ts';
 import { folding, usesUtf8 } from './fold.ts';
 import { foreignFormat } from './foreign-file.ts';
-import { NewIndexedFile } from './indexed-file.ts';
+import { type Change, NewIndexedFile } from './indexed-file.ts';
+
+export type { Change } from './indexed-file.ts';
+
 import { INDEXED_SUFFIX, type IndexedType, isIndexedType } from './indexed-table.ts';
 import { type Entry, type ParsedEntry, parseMapLine } from './map-source.ts';
 import { openWatched, readSource } from './source-file.ts';
@@ -88,10 +91,10 @@ export function removeKeys(name: string, keys: Iterable<string>, context: TableC
   return removed;
 }
 
-/** One change of a table: `value` is put in, or without one the key is taken out. */
-export interface Change {
-  readonly key: string;
-  readonly value?: string;
+/** The file that `type:path` is changed in. @throws {TableOpenError} when there is none */
+export function writablePath(name: string): string {
+  const { type, path } = indexedName(name, (refused) => readOnlyText(refused, name));
+  return path + INDEXED_SUFFIX[type];
 }
 
 /**

@@ -1,13 +1,14 @@
 /** One table that clients share: opened when the first asks, and anew when its file has changed. */
 import { monotonic } from '../../lib/clock/clock.ts';
 import type { Log } from '../../lib/log/log.ts';
+import { type ChangingTable, openChanging } from '../../lib/table/changing-table.ts';
 import {
   openTableOrThrow,
   type Table,
   type TableContext,
   TableError,
 } from '../../lib/table/table.ts';
-import { type Change, changeTable } from '../../lib/table/table-build.ts';
+import type { Change } from '../../lib/table/table-build.ts';
 
 /** Looking at files costs; nobody edits tables faster. */
 const LOOK_MS = 1000;
@@ -28,7 +29,7 @@ export interface SharedTableOptions {
 
 export class SharedTable {
   readonly #options: SharedTableOptions;
-  #table: Table | undefined;
+  #table: Table | ChangingTable | undefined;
   #trouble: TableError | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
   /** Requests that have not been answered; a table is closed only when nobody waits for it. */
@@ -96,13 +97,10 @@ export class SharedTable {
   #write(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    const { name, context } = this.#options;
     try {
-      const done = changeTable(
-        name,
-        waiting.map(({ change }) => change),
-        context,
-      );
+      const table = this.#current();
+      if (!('change' in table)) throw new TableError(`table ${table.name}: it can't be changed`);
+      const done = table.change(waiting.map(({ change }) => change));
       waiting.forEach(({ resolve }, index) => {
         resolve(done[index] === true);
       });
@@ -111,7 +109,7 @@ export class SharedTable {
     }
   }
 
-  #current(): Table {
+  #current(): Table | ChangingTable {
     const { writable, log, name } = this.#options;
     const now = monotonic();
     if (!writable && now - this.#lookedAt < LOOK_MS) return this.#opened();
@@ -125,7 +123,7 @@ export class SharedTable {
     return this.#opened();
   }
 
-  #opened(): Table {
+  #opened(): Table | ChangingTable {
     if (this.#table !== undefined) return this.#table;
     const { name, log } = this.#options;
     const reason = this.#trouble?.message ?? 'it is not open';
@@ -138,8 +136,8 @@ export class SharedTable {
     const before = this.#trouble?.message;
     this.#trouble = undefined;
     try {
-      if (writable && !name.startsWith('internal:')) changeTable(name, [], context);
-      this.#table = openTableOrThrow(name, context);
+      const isFile = writable && !name.startsWith('internal:');
+      this.#table = isFile ? openChanging(name, context) : openTableOrThrow(name, context);
     } catch (error) {
       this.#trouble =
         error instanceof TableError ? error : new TableError(String(error), { cause: error });

@@ -1,13 +1,16 @@
 /** proxymap beside Postfix's: the same answers on the wire, and each other's clients. */
 import assert from 'node:assert/strict';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { int, str } from '../../../lib/ipc/fields.ts';
 import { openTable, openTables, TableError } from '../../../lib/table/table.ts';
 import { parseApproved } from '../../../services/proxymap/approved-tables.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
+import { scriptedService } from '../../support/scripted-service.ts';
 import { startRewriting } from '../trivial-rewrite/daemons.ts';
 import { Asker, place, postmap, startProxy } from './daemons.ts';
 
@@ -352,3 +355,98 @@ for (const [client, server] of WRITERS) {
     }
   });
 }
+
+test('a client of proxymap goes by ipc_timeout and ipc_idle', async (t) => {
+  const directory = prepared(t);
+  let asked = 0;
+  let ended = 0;
+  const warnings: string[] = [];
+  await scriptedService(t, join(directory, 'queue/private/proxymap'), async (connection) => {
+    await connection.send([['protocol', 'proxymap_protocol']]);
+    const shape = { request: str, table: str, flags: int, key: str };
+    await connection.receive(shape);
+    asked += 1;
+    // The first client waits in vain.
+    if (asked > 1) {
+      await connection.send([
+        ['status', 0],
+        ['value', 'here'],
+      ]);
+    }
+    await connection.receive(shape);
+    ended += 1;
+  });
+  const main: Record<string, string> = {
+    queue_directory: join(directory, 'queue'),
+    ipc_timeout: '1s',
+    ipc_idle: '1',
+  };
+  const table = openTable('proxy:inline:{a=1}', {
+    configuration: { text: (name) => main[name] ?? '' },
+    log: { warn: (text) => warnings.push(text), error: () => {} },
+  });
+  atEnd(t, () => table.close());
+  assert.equal(await table.lookup('a'), 'here');
+  assert.match(warnings.join('\n'), /^connect #1 to subsystem \S+: .*timeout on /);
+  await eventually('the end of both connections', () => ended === 2);
+});
+
+/** Many entries, so that a copy would show. */
+const ENTRIES = 20_000;
+
+test('proxywrite changes a table in place, and makes a new one under a reader', async (t) => {
+  const directory = prepared(t, { proxy_write_maps: 'proxy:btree:DIR/w' });
+  const source = Array.from({ length: ENTRIES }, (_, index) => `k${index} v`);
+  writeFileSync(join(directory, 'w'), `${source.join('\n')}\n`);
+  // Who owns the source owns the table; the service runs as mail_owner.
+  if (process.getuid?.() === 0) spawnSync('chown', ['postfix', join(directory, 'w')]);
+  assert.equal(postmap(directory, 'ours', ['btree:w']).status, 0);
+  startProxy(t, directory, 'ours', 'proxywrite');
+  const asker = await Asker.open(t, directory, 'proxywrite');
+  const table = `btree:${directory}/w`;
+  const update = (value: string) => asker.ask('update', { table, flags: USUAL, key: 'k1', value });
+  const lookup = () => asker.ask('lookup', { table, flags: USUAL, key: 'k1' });
+  const inode = () => statSync(join(directory, 'w.db')).ino;
+  const before = inode();
+  assert.equal(await update('one'), 'status=<0>');
+  assert.equal(await lookup(), 'status=<0> value=<one>');
+  assert.equal(inode(), before);
+  const reader = openTable(table, {});
+  atEnd(t, () => reader.close());
+  // The locks of a reader outlive another table of the same file in its process.
+  openTable(table, {}).close();
+  assert.equal(reader.lookup('k1'), 'one');
+  assert.equal(await update('two'), 'status=<0>');
+  assert.notEqual(inode(), before);
+  assert.equal(await lookup(), 'status=<0> value=<two>');
+  assert.equal(reader.lookup('k1'), 'one');
+  assert.equal(reader.changed(), true);
+  assert.equal(postmap(directory, 'ours', ['-q', 'k1', 'btree:w']).output, 'two\n');
+  // postmap puts another file in its place: the next request sees that.
+  assert.equal(postmap(directory, 'ours', ['-d', 'k2', 'btree:w']).status, 0);
+  assert.equal(await asker.ask('delete', { table, flags: USUAL, key: 'k2' }), 'status=<1>');
+  assert.equal(await update('three'), 'status=<0>');
+  assert.equal(postmap(directory, 'ours', ['-q', 'k1', 'btree:w']).output, 'three\n');
+});
+
+test('a change that was never finished is undone for the next reader', (t) => {
+  const directory = prepared(t);
+  const source = Array.from({ length: ENTRIES }, (_, index) => `k${index} v`);
+  writeFileSync(join(directory, 'w'), `${source.join('\n')}\n`);
+  assert.equal(postmap(directory, 'ours', ['btree:w']).status, 0);
+  // With so small a cache it writes before it commits.
+  const half = `
+    const database = new (require('better-sqlite3'))(process.argv[1]);
+    database.pragma('cache_size = 5');
+    database.exec("BEGIN; UPDATE entry SET value = 'half'");
+    process.kill(process.pid, 'SIGKILL');`;
+  const database = join(directory, 'w.db');
+  assert.equal(spawnSync(process.execPath, ['-e', half, database]).signal, 'SIGKILL');
+  assert.ok(existsSync(`${database}-journal`));
+  const copy = postmap(directory, 'ours', ['-i', 'btree:w'], 'new v\n');
+  assert.equal(copy.status, 0);
+  const values = postmap(directory, 'ours', ['-s', 'btree:w']).output.split('\n');
+  assert.equal(values.length, ENTRIES + 2);
+  assert.ok(values.every((line) => line === '' || line.endsWith('\tv')));
+  assert.ok(!existsSync(`${database}-journal`));
+});
