@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { loadConfiguration } from '../lib/config/configuration.ts';
+import { importEnvironment } from '../lib/config/environment.ts';
 import { errorText, isErrno } from '../lib/os/error.ts';
 import { QueueFileError } from '../lib/queue/queue-file-error.ts';
 import { parseQueueId } from '../lib/queue/queue-id.ts';
@@ -37,6 +38,7 @@ async function run(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const configuration = loadConfiguration({ directory: options.value('c') });
+  importEnvironment(configuration);
   for (const warning of configuration.warnings) say('postcat', `warning: ${warning}`);
   process.chdir(configuration.queuePath());
   const hashing = hashingOf(configuration.select(['hash_queue_names', 'hash_queue_depth']));

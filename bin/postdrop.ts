@@ -6,6 +6,7 @@
 import { createReadStream } from 'node:fs';
 import { CLEANUP_STATUS } from '../lib/clients/cleanup.ts';
 import { loadConfiguration } from '../lib/config/configuration.ts';
+import { importEnvironment } from '../lib/config/environment.ts';
 import { openMatchList } from '../lib/config/match-list.ts';
 import { announcement, formatAttributes } from '../lib/ipc/attributes.ts';
 import { PROTOCOLS } from '../lib/ipc/protocols.ts';
@@ -35,6 +36,7 @@ async function run(argv: readonly string[]): Promise<number> {
     processName: NAME,
     ...(directory === undefined ? {} : { directory }),
   });
+  importEnvironment(configuration);
   const user = lookupUser(uid)?.name ?? 'unknown';
   const allowed = openMatchList(configuration, 'authorized_submit_users', (name) =>
     openTable(name, { configuration }),

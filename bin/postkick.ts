@@ -1,5 +1,6 @@
 /** postkick(1): sends a request to a service that listens for triggers. */
 import { loadConfiguration } from '../lib/config/configuration.ts';
+import { importEnvironment } from '../lib/config/environment.ts';
 import { runCommand, say } from './options/command.ts';
 import { parseOptions, UsageError } from './options/options.ts';
 import { wakeUp } from './wake-up/wake-up.ts';
@@ -13,6 +14,7 @@ async function run(argv: readonly string[]): Promise<number> {
     throw new UsageError(undefined, SYNTAX.usage);
   }
   const configuration = loadConfiguration({ directory: options.value('c') });
+  importEnvironment(configuration);
   process.chdir(configuration.queuePath());
   const trouble = await wakeUp(`${group}/${service}`, request);
   if (trouble === undefined) return 0;

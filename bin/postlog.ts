@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { loadConfiguration } from '../lib/config/configuration.ts';
+import { importEnvironment } from '../lib/config/environment.ts';
 import { FatalError } from '../lib/log/fatal.ts';
 import { type Log, openLog } from '../lib/log/log.ts';
 import { type ParsedOptions, parseOptions, UsageError } from './options/options.ts';
@@ -33,6 +34,7 @@ async function run(argv: readonly string[]): Promise<void> {
   if (options.has('c')) process.env['MAIL_CONFIG'] = options.value('c');
   const priority = priorityOf(options);
   const configuration = loadConfiguration({ processName: program });
+  importEnvironment(configuration);
   const tag = options.value('t');
   const syslogName = configuration.text('syslog_name');
   const log = openLog({

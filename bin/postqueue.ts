@@ -6,6 +6,7 @@
  */
 import { openAuthorizedUsers } from '../lib/config/authorized-users.ts';
 import { type Configuration, loadConfiguration } from '../lib/config/configuration.ts';
+import { importEnvironment } from '../lib/config/environment.ts';
 import { openTable } from '../lib/table/table.ts';
 import { runCommand, say } from './options/command.ts';
 import { parseOptions, UsageError } from './options/options.ts';
@@ -38,6 +39,7 @@ async function run(argv: readonly string[]): Promise<number> {
     throw new UsageError(undefined, SYNTAX.usage);
   }
   configuration = loadConfiguration({ directory: options.value('c'), processName: 'postqueue' });
+  importEnvironment(configuration);
   for (const warning of configuration.warnings) say('postqueue', `warning: ${warning}`);
   process.chdir(configuration.queuePath());
   const isList = mode === 'p' || mode === 'j';

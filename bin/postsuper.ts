@@ -1,6 +1,7 @@
 /** postsuper(1): deletes, holds, releases, requeues, expires messages; repairs the queue. */
 import { readFileSync } from 'node:fs';
 import { type Configuration, loadConfiguration } from '../lib/config/configuration.ts';
+import { importEnvironment } from '../lib/config/environment.ts';
 import { type Log, openLog } from '../lib/log/log.ts';
 import { errorText } from '../lib/os/error.ts';
 import { becomeForever } from '../lib/os/identity.ts';
@@ -32,6 +33,7 @@ function run(argv: readonly string[]): number {
   const directory = options.value('c');
   if (directory?.startsWith('/') === false) throw new Error('-c requires absolute pathname');
   const configuration = loadConfiguration({ directory, processName: 'postsuper' });
+  importEnvironment(configuration);
   const log = openLog({ program: 'postsuper', configuration, to: 'both' });
   try {
     for (const warning of configuration.warnings) log.warn(warning);

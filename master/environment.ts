@@ -1,8 +1,8 @@
-import { splitList } from '../lib/config/configuration.ts';
+import { environmentBy } from '../lib/config/environment.ts';
 
 /** What a daemon's surroundings are made of. */
 export interface DaemonSurroundings {
-  /** `import_environment`: names to pass on, or `NAME=value` to set. */
+  /** The text of `import_environment`. */
   readonly imported: string;
   readonly configDirectory: string;
   /** `syslog_name`: a daemon logs under it before it has read main.cf. */
@@ -20,12 +20,7 @@ export function daemonEnvironment(
   surroundings: DaemonSurroundings,
   own: NodeJS.ProcessEnv,
 ): Record<string, string> {
-  const environment: Record<string, string> = {};
-  for (const word of splitList(surroundings.imported)) {
-    const equals = word.indexOf('=');
-    if (equals > 0) environment[word.slice(0, equals)] = word.slice(equals + 1);
-    else if (own[word] !== undefined) environment[word] = own[word];
-  }
+  const environment = environmentBy('import_environment', surroundings.imported, own);
   // Coverage is collected by the processes under test, and they are our grandchildren.
   if (own.NODE_V8_COVERAGE !== undefined) environment.NODE_V8_COVERAGE = own.NODE_V8_COVERAGE;
   environment.MAIL_CONFIG = surroundings.configDirectory;

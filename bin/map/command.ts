@@ -1,6 +1,7 @@
 /** What postmap(1) and postalias(1) share: make, change and ask tables. */
 import { readFileSync } from 'node:fs';
 import { type Configuration, loadConfiguration } from '../../lib/config/configuration.ts';
+import { importEnvironment } from '../../lib/config/environment.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { type Log, openLog } from '../../lib/log/log.ts';
 import { withType } from '../../lib/table/aliases-file.ts';
@@ -55,6 +56,7 @@ export async function runMapCommand(command: MapCommand, argv: readonly string[]
     if (options.has('c')) process.env['MAIL_CONFIG'] = options.value('c');
     checkModes(options, command);
     const configuration = loadConfiguration({ processName: command.program });
+    importEnvironment(configuration);
     log = openLog({ program: command.program, configuration, to: 'both' });
     for (const warning of configuration.warnings) log.warn(warning);
     const maps = options.operands.map((name) => withType(name, configuration));

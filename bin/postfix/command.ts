@@ -12,6 +12,7 @@ import {
   type Configuration,
   loadConfiguration,
 } from '../../lib/config/configuration.ts';
+import { importEnvironment } from '../../lib/config/environment.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { openLog } from '../../lib/log/log.ts';
 import { parseOptions } from '../options/options.ts';
@@ -77,6 +78,7 @@ async function run(argv: readonly string[]): Promise<number> {
   }
   if (directory !== undefined) process.env.MAIL_CONFIG = directory;
   const configuration = loadConfiguration({ directory, processName: 'postfix' });
+  importEnvironment(configuration);
   refuseStrangers(configuration);
   const log = openLog({
     program: 'postfix-script',

@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { type Configuration, loadConfiguration } from '../../lib/config/configuration.ts';
+import { importEnvironment } from '../../lib/config/environment.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { openLog } from '../../lib/log/log.ts';
 import { rebuildAliases } from '../../lib/table/aliases-file.ts';
@@ -17,6 +18,7 @@ export async function runSendmail(name: string, argv: readonly string[]): Promis
   for (const warning of request.warnings) say(name, `warning: ${warning}`);
   if (request.directory !== undefined) process.env['MAIL_CONFIG'] = request.directory;
   const configuration = loadConfiguration({ processName: name });
+  importEnvironment(configuration);
   switch (request.mode) {
     case 'deliver':
       enterQueue(configuration);

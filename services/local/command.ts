@@ -1,6 +1,6 @@
 /** Delivery to a command: `|command` of an alias or a .forward file, mailbox_command. */
 import { now } from '../../lib/clock/clock.ts';
-import { splitList } from '../../lib/config/configuration.ts';
+import { environmentBy } from '../../lib/config/environment.ts';
 import { commandLine, runCommand } from '../../lib/delivery/command.ts';
 import { commandOutcome } from '../../lib/delivery/command-status.ts';
 import { UNREADABLE } from '../../lib/delivery/mailbox.ts';
@@ -37,7 +37,8 @@ export async function deliverToCommand(
     uid: user.uid,
     gid: user.gid,
     environment: {
-      ...exported(parameters.export_environment),
+      ...environmentBy('export_environment', parameters.export_environment, process.env),
+      PATH,
       ...commandEnvironment(branch, run.request, rights, parameters.command_expansion_filter),
     },
     directory,
@@ -86,18 +87,6 @@ async function directoryTrouble(
 }
 
 const PATH = '/usr/bin:/bin';
-
-/** What export_environment names: `TZ`, or `NAME=value`. */
-function exported(list: string): Record<string, string> {
-  const environment: Record<string, string> = {};
-  for (const item of splitList(list)) {
-    const equals = item.indexOf('=');
-    const name = equals < 0 ? item : item.slice(0, equals);
-    const value = equals < 0 ? process.env[name] : item.slice(equals + 1);
-    if (value !== undefined) environment[name] = value;
-  }
-  return { ...environment, PATH };
-}
 
 /**
  * What a command is told of the message. Pure.
