@@ -96,7 +96,12 @@ async function start<P extends ParameterName, S>(
     parameters: configuration.select(service.parameters) as ParametersOf<P>,
     configuration,
     log,
-    tables: new TableWatch(configuration, log, (name) => renewOrLeave(name)),
+    tables: new TableWatch(
+      configuration,
+      log,
+      (name) => renewOrLeave(name),
+      () => context.retire(),
+    ),
     serviceName,
     transportType: options.transportType,
     args: options.args,
@@ -108,6 +113,7 @@ async function start<P extends ParameterName, S>(
   };
   const generation = standalone ? 0 : generationFromEnvironment();
   const state = (await service.open?.(context)) as S;
+  await context.tables.ready();
   const dropped = dropPrivileges(options, configuration);
   await service.start?.(context, state);
 

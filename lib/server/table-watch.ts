@@ -7,6 +7,7 @@ import { every, monotonic } from '../clock/clock.ts';
 import type { Configuration } from '../config/configuration.ts';
 import type { Log } from '../log/log.ts';
 import type { Table, TableContext } from '../table/definition.ts';
+import { answerInThreads } from '../table/threaded-table.ts';
 
 /** Looking at files costs; nobody edits tables faster. */
 const LOOK_MS = 1000;
@@ -19,16 +20,41 @@ export class TableWatch implements TableContext {
   readonly opened = (table: Table): void => {
     this.#tables.push(table);
   };
+  /** Called by openTable. */
+  readonly apart = (table: Table, context: TableContext): Table => {
+    const threaded = answerInThreads(table, context, {
+      limitMs: this.configuration.get('pattern_time_limit') * 1000,
+      lost: () => this.#lost(),
+    });
+    this.#opening.push(threaded.ready);
+    return threaded;
+  };
+  #opening: Promise<unknown>[] = [];
   #tables: Table[] = [];
   readonly #changed: (name: string) => void;
+  readonly #lost: () => void;
   #lookedAt = monotonic();
   #isOutdated = false;
 
-  /** @param changed what to do about a table that has changed: `renew`, or to leave */
-  constructor(configuration: Configuration, log: Log, changed: (name: string) => void) {
+  /**
+   * @param changed what to do about a table that has changed: `renew`, or to leave
+   * @param lost what to do about a thread that never comes back from a table: to leave
+   */
+  constructor(
+    configuration: Configuration,
+    log: Log,
+    changed: (name: string) => void,
+    lost: () => void = () => {},
+  ) {
     this.configuration = configuration;
     this.log = log;
     this.#changed = changed;
+    this.#lost = lost;
+  }
+
+  /** All tables that answer in threads are open there, too: rights may be dropped. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#opening.splice(0));
   }
 
   /** Whether a table has changed, and the process is leaving for it. */

@@ -72,6 +72,7 @@ function compose(name: string, members: readonly Table[], lookup: (key: string) 
     name,
     pattern: members.every((member) => member.pattern),
     mayStall: members.some((member) => member.mayStall),
+    mayStallForLong: members.some((member) => member.mayStallForLong),
     lookup,
     changed: () => members.some((member) => member.changed()),
     close: () => {

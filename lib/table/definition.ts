@@ -10,6 +10,8 @@ export interface Table {
   readonly pattern: boolean;
   /** Nobody knows how long a lookup takes: the administrator's expressions, the sender's text. */
   readonly mayStall?: boolean;
+  /** A short key is enough for that: an event loop never asks it, but has a thread do it. */
+  readonly mayStallForLong?: boolean;
   /** @throws {TableError} (or rejects) when the answer cannot be known now; the caller defers */
   lookup(key: string): Answer;
   /** All entries, for `postmap -s`; tables that cannot list them have no such function. */
@@ -34,6 +36,8 @@ export interface TableContext {
   readonly log?: TableLog;
   /** Told of each table that a daemon opens, so that somebody can watch it. */
   readonly opened?: (table: Table) => void;
+  /** Has a table that may stall for long answer in a thread; commands only keep themselves waiting. */
+  readonly apart?: ((table: Table, context: TableContext) => Table) | undefined;
   /** False: keys are not folded to lower case (`postmap -f`). */
   readonly fold?: boolean;
   /** False: `$1` in a pattern's result is refused, where a sender could abuse it. */

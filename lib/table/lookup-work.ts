@@ -25,6 +25,9 @@ export type Reply =
 export interface Listed {
   readonly parameter: string;
   readonly tables: string;
+  /** As in a table's context. */
+  readonly substitution?: boolean | undefined;
+  readonly fold?: boolean | undefined;
 }
 
 export type Task =
@@ -53,9 +56,9 @@ export class LookupWork {
     const note = (text: string) => void this.#warnings.push(text);
     const context = { utf8, log: { warn: note, error: note } };
     this.#lists = new Map(
-      lists.map(({ parameter, tables }) => [
+      lists.map(({ parameter, tables, substitution = true, fold = true }) => [
         parameter,
-        openTables(tables, { ...context, parameter }),
+        openTables(tables, { ...context, parameter, substitution, fold }),
       ]),
     );
   }

@@ -3,6 +3,7 @@ import { havePcre, PCRE_OPTION, Pcre, PcreError, PcreLimitError } from '../os/pc
 import { Regex, RegexError } from '../os/regex.ts';
 import { type Table, type TableContext, TableOpenError } from './definition.ts';
 import { fileContents } from './memory-table.ts';
+import { isCostly } from './pattern-cost.ts';
 import {
   expandReplacement,
   highestGroup,
@@ -17,6 +18,7 @@ import { type SourceLine, skipBlanks, skipWord } from './source-lines.ts';
 /** A compiled pattern of either kind. */
 interface Pattern {
   readonly groups: number;
+  readonly isCostly: boolean;
   test(text: string): boolean;
   match(text: string, groups: number): string[] | undefined;
   close(): void;
@@ -60,7 +62,7 @@ const REGEXP: Dialect = {
       else throw new PatternProblem(`unknown regexp option "${letter}": skipping this rule`);
     }
     try {
-      return new Regex(pattern, flags);
+      return Object.assign(new Regex(pattern, flags), { isCostly: isCostly(pattern) });
     } catch (error) {
       throw error instanceof RegexError ? new PatternProblem(error.message) : error;
     }
@@ -92,7 +94,7 @@ const PCRE: Dialect = {
       options ^= bit;
     }
     try {
-      return new Pcre(pattern, options);
+      return Object.assign(new Pcre(pattern, options), { isCostly: false });
     } catch (error) {
       if (!(error instanceof PcreError)) throw error;
       throw new PatternProblem(`error in regex at offset ${error.offset}: ${error.message}`);
@@ -111,6 +113,7 @@ function openPatterns(dialect: Dialect, name: string, context: TableContext): Ta
     name: `${dialect.type}:${name}`,
     pattern: true,
     mayStall: true,
+    mayStallForLong: patterns.some(({ isCostly }) => isCostly),
     lookup: find,
     changed: () => source.file?.changed() ?? false,
     close() {

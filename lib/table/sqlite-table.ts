@@ -18,6 +18,8 @@ import { parseTemplate, QueryTemplates } from './query-template.ts';
 /** A writer holds the database for moments; the event loop does not wait for it. */
 const LOCK_PATIENCE_MS = 5000;
 const LOCK_PAUSE_MS = 50;
+/** SQLite goes through so much in a few milliseconds. */
+const SCAN_BYTES_MAX = 4 * 1024 * 1024;
 
 /** `sqlite:/file.cf`. @param openMember opens the tables that `domain` names */
 export function openSqlite(
@@ -37,6 +39,7 @@ export function openSqlite(
 class SqliteTable implements Table {
   readonly name: string;
   readonly pattern = false;
+  readonly mayStallForLong: boolean;
   readonly #settings: ClientSettings;
   readonly #context: TableContext;
   readonly #path: string;
@@ -75,6 +78,23 @@ class SqliteTable implements Table {
       domains === '' ? undefined : parseMatchList(domains, { name: `${where}: domain`, openTable });
     this.#database = openDatabase(this.#path, this.name, where);
     this.#inode = inodeOf(this.#path);
+    // A name that is no path has its settings in main.cf, which a thread does not read.
+    this.mayStallForLong = settings.file !== undefined && this.#isCostly();
+  }
+
+  /** Whether the query goes through all of a big table, or calls itself. */
+  #isCostly(): boolean {
+    const sql = this.#templates.query('x@example.com', quote);
+    if (sql === undefined) return false;
+    try {
+      const plan = this.#database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all();
+      const steps = plan.map((step) => (step as { detail?: string }).detail ?? '');
+      if (steps.some((step) => step.startsWith('RECURSIVE'))) return true;
+      return sizeOf(this.#path) > SCAN_BYTES_MAX && steps.some((step) => step.startsWith('SCAN'));
+    } catch {
+      // Whoever looks something up hears why.
+      return false;
+    }
   }
 
   lookup(key: string): Answer {
@@ -206,6 +226,10 @@ function textOf(value: unknown): string | undefined {
 function isBusy(error: unknown): boolean {
   const { code = '' } = error as { code?: string };
   return code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED');
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function inodeOf(path: string): number | undefined {

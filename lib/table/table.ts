@@ -96,6 +96,13 @@ export function openTableOrThrow(text: string, context: TableContext): Table {
   throw new TableOpenError(NOT_BUILT.has(type) ? `${reason} (not built into Posthaste)` : reason);
 }
 
+/** The same for a daemon: a table that may stall it for long answers in threads. */
+export function openApart(text: string, context: TableContext): Table {
+  const table = openTableOrThrow(text, context);
+  const isSlow = table.mayStallForLong === true && context.apart !== undefined;
+  return isSlow ? context.apart(table, context) : table;
+}
+
 /**
  * Opens `type:name` for a daemon, which goes on when it can't be: what needs the table is deferred,
  * and each such lookup logs why.
@@ -104,7 +111,7 @@ export function openTableOrThrow(text: string, context: TableContext): Table {
  */
 export function openTable(text: string, context: TableContext): Table {
   try {
-    const table = openTableOrThrow(text, context);
+    const table = openApart(text, context);
     context.opened?.(table);
     return table;
   } catch (error) {

@@ -11,7 +11,7 @@ import { type Hashing, hashingOf } from '../../lib/queue/queue-path.ts';
 import type { ParametersOf } from '../../lib/server/service.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
 import type { AddressKeyRules } from '../../lib/table/address-search.ts';
-import { openTable, openTables, type TableList } from '../../lib/table/table.ts';
+import { openTable, openTables, type TableContext, type TableList } from '../../lib/table/table.ts';
 import { unescapeCharacters } from './characters.ts';
 import { type Masquerade, parseMasquerade } from './masquerade.ts';
 
@@ -112,21 +112,23 @@ const words = (text: string): Set<string> =>
 
 export function openSettings(parameters: CleanupParameters, tables: TableWatch): Settings {
   const { configuration } = tables;
-  const tablesOf = (parameter: string): TableList | undefined => {
+  const tablesOf = (parameter: string, context: TableContext = tables): TableList | undefined => {
     const text = configuration.text(parameter);
     if (splitList(text).length === 0) return undefined;
-    return openTables(text, { ...tables, parameter });
+    return openTables(text, { ...context, parameter });
   };
+  // Checks have threads of their own, for many lines at a time.
+  const checksOf = (parameter: string) => tablesOf(parameter, { ...tables, apart: undefined });
   const placed = (parameter: string, classes: string): PlacedTables | undefined => {
     const list = tablesOf(parameter);
     return list && { tables: list, places: words(configuration.text(classes)) };
   };
   const own = ownDomains(tables);
   const checks: CheckTables = {
-    header: tablesOf('header_checks'),
-    part: tablesOf('mime_header_checks'),
-    nested: tablesOf('nested_header_checks'),
-    body: tablesOf('body_checks'),
+    header: checksOf('header_checks'),
+    part: checksOf('mime_header_checks'),
+    nested: checksOf('nested_header_checks'),
+    body: checksOf('body_checks'),
   };
   return {
     parameters,

@@ -80,7 +80,8 @@ export const proxymap: MultiService<Parameter, State> = {
   },
 };
 
-function open({ parameters, serviceName, configuration, log }: ServiceContext<Parameter>): State {
+function open(context: ServiceContext<Parameter>): State {
+  const { parameters, serviceName, configuration, log, tables } = context;
   const { proxymap_service_name: reader, proxywrite_service_name: writer } = parameters;
   const writable = serviceName === writer;
   if (!writable && serviceName !== reader) {
@@ -91,7 +92,7 @@ function open({ parameters, serviceName, configuration, log }: ServiceContext<Pa
     writable,
     approved: parseApproved(list),
     // A table inside another that asks for us would wait for ourselves: it is opened here.
-    context: { configuration, log, proxied: true },
+    context: { configuration, log, proxied: true, apart: tables.apart },
     log,
     tables: new Map(),
   };

@@ -2,12 +2,7 @@
 import { monotonic } from '../../lib/clock/clock.ts';
 import type { Log } from '../../lib/log/log.ts';
 import { type ChangingTable, openChanging } from '../../lib/table/changing-table.ts';
-import {
-  openTableOrThrow,
-  type Table,
-  type TableContext,
-  TableError,
-} from '../../lib/table/table.ts';
+import { openApart, type Table, type TableContext, TableError } from '../../lib/table/table.ts';
 import type { Change } from '../../lib/table/table-build.ts';
 
 /** Looking at files costs; nobody edits tables faster. */
@@ -137,7 +132,7 @@ export class SharedTable {
     this.#trouble = undefined;
     try {
       const isFile = writable && !name.startsWith('internal:');
-      this.#table = isFile ? openChanging(name, context) : openTableOrThrow(name, context);
+      this.#table = isFile ? openChanging(name, context) : openApart(name, context);
     } catch (error) {
       this.#trouble =
         error instanceof TableError ? error : new TableError(String(error), { cause: error });

@@ -165,7 +165,8 @@ function replyFilter(
 
 function openChecks(context: ServiceContext, protocol: Protocol): CheckTables | undefined {
   const open = (ofSmtp: ParameterName, ofLmtp: ParameterName) =>
-    openMaps(context, protocol === 'lmtp' ? ofLmtp : ofSmtp);
+    // They have threads of their own, for many lines at a time.
+    openMaps(context, protocol === 'lmtp' ? ofLmtp : ofSmtp, { apart: undefined });
   const tables: CheckTables = {
     header: open('smtp_header_checks', 'lmtp_header_checks'),
     part: open('smtp_mime_header_checks', 'lmtp_mime_header_checks'),
@@ -176,10 +177,14 @@ function openChecks(context: ServiceContext, protocol: Protocol): CheckTables | 
 }
 
 /** The tables of a parameter; none when it is empty. */
-function openMaps(context: ServiceContext, parameter: ParameterName): TableList | undefined {
+function openMaps(
+  context: ServiceContext,
+  parameter: ParameterName,
+  rest: { readonly apart?: undefined } = {},
+): TableList | undefined {
   const text = context.configuration.text(parameter);
   if (text.trim() === '') return undefined;
-  return openTables(text, { ...context.tables, parameter });
+  return openTables(text, { ...context.tables, ...rest, parameter });
 }
 
 function openGeneric(context: ServiceContext, protocol: Protocol): GenericOptions | undefined {

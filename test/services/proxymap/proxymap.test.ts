@@ -450,3 +450,24 @@ test('a change that was never finished is undone for the next reader', (t) => {
   assert.ok(values.every((line) => line === '' || line.endsWith('\tv')));
   assert.ok(!existsSync(`${database}-journal`));
 });
+
+test('a pattern that may take long keeps nobody waiting but its client', async (t) => {
+  const directory = prepared(t, {
+    proxy_read_maps: 'proxy:regexp:DIR/slow proxy:inline:{a=1}',
+    pattern_time_limit: '1s',
+  });
+  writeFileSync(join(directory, 'slow'), '/^(.*)(.*)(.*)\\3\\2\\1x/ yes\n/^(b)\\1/ two\n');
+  startProxy(t, directory, 'ours');
+  const slow = { table: `regexp:${directory}/slow`, flags: USUAL };
+  const [one, other] = [await Asker.open(t, directory), await Asker.open(t, directory)];
+  assert.equal(await one.ask('lookup', { ...slow, key: 'bb' }), 'status=<0> value=<two>');
+  let isAnswered = false;
+  const stuck = one.ask('lookup', { ...slow, key: 'a'.repeat(300) }).then((answer) => {
+    isAnswered = true;
+    return answer;
+  });
+  const quick = { table: 'inline:{a=1}', flags: USUAL, key: 'a' };
+  assert.equal(await other.ask('lookup', quick), 'status=<0> value=<1>');
+  assert.equal(isAnswered, false);
+  assert.equal(await stuck, 'status=<2> value=<>');
+});
