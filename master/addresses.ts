@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { isIP, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Configuration } from '../lib/config/configuration.ts';
 import { splitList } from '../lib/config/configuration.ts';
+import { addressesOfName } from '../lib/config/networks.ts';
 import { FatalError } from '../lib/log/fatal.ts';
 
 /**
@@ -21,6 +21,11 @@ export function listenAddresses(configuration: Configuration, host: string): str
   throw new FatalError(
     `${source}: no address to listen on (inet_protocols = ${configuration.get('inet_protocols')})`,
   );
+}
+
+/** Whether a host of master.cf is an address, or a name that somebody knows. */
+export function isHost(host: string): boolean {
+  return isIP(host) !== 0 || addressesOfName(host).length > 0;
 }
 
 function wantedProtocols(configuration: Configuration): (address: string) => boolean {
@@ -42,10 +47,10 @@ function addressesOf(name: string): string[] {
   if (name === 'loopback-only') return loopbackAddresses();
   const literal = name.replace(/^\[(?:IPv6:)?(.*)\]$/i, '$1');
   if (isIP(literal) !== 0) return [literal];
-  const found = addressesInHosts(literal);
+  const found = addressesOfName(literal);
   if (found.length > 0) return found;
   throw new FatalError(
-    `host not found: "${name}" (in inet_interfaces or master.cf); use its address, or add it to /etc/hosts`,
+    `host not found: "${name}"; use its address, or add it to /etc/hosts or the DNS`,
   );
 }
 
@@ -54,17 +59,4 @@ function loopbackAddresses(): string[] {
     .flatMap((list) => list ?? [])
     .filter((address) => address.internal)
     .map((address) => address.address);
-}
-
-/** master asks no name server: it must start when the network is down. */
-function addressesInHosts(name: string): string[] {
-  const wanted = name.toLowerCase();
-  const found: string[] = [];
-  for (const line of readFileSync('/etc/hosts', 'latin1').split('\n')) {
-    const [address = '', ...names] = (line.split('#')[0] ?? '').trim().split(/\s+/);
-    if (isIP(address) !== 0 && names.some((each) => each.toLowerCase() === wanted)) {
-      found.push(address);
-    }
-  }
-  return found;
 }

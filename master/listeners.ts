@@ -1,12 +1,13 @@
 import { chownSync, closeSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import type { Configuration } from '../lib/config/configuration.ts';
 import { parsePort, splitInetName } from '../lib/config/inet-name.ts';
+import { hostnameTrouble } from '../lib/config/machine.ts';
 import type { MasterEntry } from '../lib/config/master-cf.ts';
 import { FatalError } from '../lib/log/fatal.ts';
 import { lookupGroup, lookupUser } from '../lib/os/identity.ts';
 import { bindInet, bindUnix, bindUnixDatagram, makeFifo } from '../lib/os/sockets.ts';
-import { listenAddresses } from './addresses.ts';
+import { isHost, listenAddresses } from './addresses.ts';
 
 /** One socket that is open for a service's clients, and how to reach it ourselves. */
 export interface Listener {
@@ -85,7 +86,15 @@ function openPath(type: MasterEntry['type'], path: string, mode: number, backlog
 
 function openInet(entry: MasterEntry, configuration: Configuration, backlog: number): Listener[] {
   const { host, port: portName } = splitInetName(entry.name);
+  const place = `${entry.origin.file}: line ${entry.origin.line}`;
   const port = parsePort(portName);
+  if (host !== '' && isIP(host) === 0 && hostnameTrouble(host) !== undefined) {
+    const wanted = 'valid hostname or network address required in';
+    throw new FatalError(`${place}: ${wanted} "${entry.name}"`);
+  }
+  if (host !== '' && !isHost(host)) {
+    throw new FatalError(`${place}: bad hostname or network address: ${entry.name}`);
+  }
   const listeners: Listener[] = [];
   try {
     for (const address of listenAddresses(configuration, host)) {

@@ -130,7 +130,7 @@ function entryTroubles(entry: MasterEntry, configuration: Configuration): string
   const { name, type, args, origin } = entry;
   const own = serviceTrouble(entry);
   return [
-    () => type === 'inet' && parsePort(splitInetName(name).port),
+    () => type === 'inet' && own === undefined && parsePort(splitInetName(name).port),
     () => checkOverrides(args, configuration),
   ]
     .flatMap(troubleOf)

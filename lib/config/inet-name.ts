@@ -16,7 +16,7 @@ const KNOWN: Readonly<Record<string, number>> = {
 
 /** Splits `25`, `host:smtp`, `[::1]:25`, `:submission`. Postfix: master(5). */
 export function splitInetName(name: string): { host: string; port: string } {
-  const bracketed = /^\[([^\]]*)\]:(.+)$/.exec(name);
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(name);
   if (bracketed) return { host: bracketed[1] ?? '', port: bracketed[2] ?? '' };
   const colon = name.lastIndexOf(':');
   if (colon < 0) return { host: '', port: name };

@@ -1,5 +1,6 @@
 /** master.cf: eight fields a line, then the arguments of the command; master(5). */
 import { findClosing } from './expand.ts';
+import { splitInetName } from './inet-name.ts';
 import { parseLogicalLines } from './logical-lines.ts';
 import { indentedFirstLine, type Warn } from './main-cf.ts';
 import { ConfigError, type Origin } from './source.ts';
@@ -110,8 +111,11 @@ const FIELD_SYNTAX: Readonly<Partial<Record<MasterField, RegExp>>> = {
 
 /** Why master can't run a service whose line is well-formed, in Postfix's words. */
 export function serviceTrouble(entry: MasterEntry): string | undefined {
+  if (entry.type !== 'inet') return undefined;
   // Its socket is not in private/, and whoever wrote so may think that it is guarded.
-  return entry.type === 'inet' && entry.private ? 'inet service cannot be private' : undefined;
+  if (entry.private) return 'inet service cannot be private';
+  const isComplete = splitInetName(entry.name).port !== '';
+  return isComplete ? undefined : `missing service information in "${entry.name}"`;
 }
 
 /** What is wrong with the fields, in Postfix's words. */

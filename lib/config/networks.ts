@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import { lookupHost } from '../os/host-addresses.ts';
 import { splitList } from './list.ts';
 
 /** The network settings make no sense; `message` is Postfix's text. */
@@ -78,16 +79,23 @@ function localAddresses(): OwnAddress[] {
   }));
 }
 
-/** A literal address, or a name from /etc/hosts: a daemon can't wait for the DNS to start. */
+/** A literal address, or those of a name: from /etc/hosts, or else wherever libc finds them. */
 function addressesOfHost(item: string, families: readonly Family[]): string[] {
   const literal = item.replace(/^\[(.*)\]$/, '$1');
-  const named = hostsLines()
-    .filter(([, ...names]) => names.some((name) => name.toLowerCase() === item.toLowerCase()))
-    .map(([address]) => address ?? '');
-  const candidates = isIP(literal) === 0 ? named : [literal];
+  const candidates = isIP(literal) === 0 ? addressesOfName(item) : [literal];
   const found = candidates.filter((address) => families.some((family) => family === isIP(address)));
   if (found.length > 0) return found;
   throw new NetworkError(`config variable inet_interfaces: host not found: ${item}`);
+}
+
+/** All addresses of a host's name; none when nobody knows it. It may wait for the DNS. */
+export function addressesOfName(name: string): string[] {
+  const wanted = name.toLowerCase();
+  const listed = hostsLines()
+    .filter(([, ...names]) => names.some((each) => each.toLowerCase() === wanted))
+    .map(([address]) => address ?? '')
+    .filter((address) => isIP(address) !== 0);
+  return listed.length > 0 ? listed : lookupHost(name);
 }
 
 function hostsLines(): string[][] {
