@@ -1,8 +1,8 @@
 /**
  * Which parameters this code knows what to do with: those that it mentions anywhere but in their
- * declarations, and those that the defaults of such parameters refer to; not those of a list
- * `NOT_BUILT`, which are only asked for to say so. `postfix check` names every other one that is set,
- * so that nothing is ignored in silence.
+ * declarations, in comments and in sentences, and those that the defaults of such parameters refer to;
+ * not those of a list `NOT_BUILT`, which are only asked for to say so. `postfix check` names every other
+ * one that is set, so that nothing is ignored in silence.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +11,11 @@ const SOURCES = ['bin', 'lib', 'libexec', 'master', 'services'];
 const DECLARATIONS = 'lib/config/parameters';
 const NAME = /\b[0-9a-z][0-9a-z_]*\b/g;
 const NOT_BUILT = /\bNOT_BUILT = \[([^\]]*)\]/g;
+/** Their defaults list tables that others look into, if anybody does. */
+const MERE_LISTS = ['proxy_read_maps', 'proxy_write_maps'];
+const COMMENT = /\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm;
+/** A text with a blank in it is for people. */
+const SENTENCE = /'(?:[^'\\\n]|\\.)* (?:[^'\\\n]|\\.)*'|(?<=`|\})[^`$\n]* [^`$\n]*(?=`|\$\{)/g;
 const REFERENCE = /\$[{($]*([0-9a-z_]+)/g;
 
 /** Names of the parameters that the sources below `root` use, sorted. */
@@ -24,7 +29,7 @@ export function honouredParameters(root) {
       for (const [word] of list.matchAll(NAME)) notBuilt.add(word);
     }
     if (path.startsWith(DECLARATIONS)) readDeclarations(text, references);
-    else for (const [word] of text.matchAll(NAME)) mentioned.add(word);
+    else for (const [word] of codeOf(text).matchAll(NAME)) mentioned.add(word);
   }
   const honoured = new Set();
   const waiting = [...mentioned];
@@ -36,12 +41,16 @@ export function honouredParameters(root) {
   return [...honoured].filter((name) => !notBuilt.has(name)).sort();
 }
 
+function codeOf(text) {
+  return text.replace(COMMENT, '').replace(SENTENCE, "''");
+}
+
 /** One declaration starts a line: `  smtp_helo_name: text('$myhostname'),`. */
 function readDeclarations(text, references) {
   for (const declaration of text.split(/^ {2}(?=[0-9a-z'])/m).slice(1)) {
     const name = /^'?([0-9a-z_]+)/.exec(declaration)?.[1];
     const named = [...declaration.matchAll(REFERENCE)].map(([, word]) => word);
-    if (name !== undefined) references.set(name, named);
+    if (name !== undefined) references.set(name, MERE_LISTS.includes(name) ? [] : named);
   }
 }
 

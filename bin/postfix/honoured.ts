@@ -2,9 +2,12 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Configuration, parseOverride, splitList } from '../../lib/config/configuration.ts';
 import { parseMasterCf } from '../../lib/config/master-cf.ts';
+import { isParameterName } from '../../lib/config/parameters.ts';
 import { formatOrigin } from '../../lib/config/source.ts';
 import { parseDaemonOptions } from '../../lib/server/options.ts';
 
+/** They list tables that others look into, if anybody does. */
+const MERE_LISTS: ReadonlySet<string> = new Set(['proxy_read_maps', 'proxy_write_maps']);
 /** Made by the build from the sources; it lies above the directory of this program. */
 const LIST = '../honoured.json';
 /** Parameters of one transport take their meaning from what follows its name. */
@@ -15,11 +18,14 @@ const TRANSPORT_SUFFIX =
 export function unhonoured(configuration: Configuration): string[] {
   const honoured = new Set(readList());
   const settings = [...mainSettings(configuration), ...masterSettings(configuration)];
-  const referred = referredNames(settings);
+  const isHonoured = (name: string) => honoured.has(name) || isOfTransport(name, honoured);
+  const ours = settings.filter(({ name }) => !isParameterName(name) || isHonoured(name));
+  const named = { byAll: referredNames(settings), byOurs: referredNames(ours) };
+  // What an administrator made up is for use in values; a parameter of Postfix's is more than that.
+  const isReferred = (name: string) =>
+    (isParameterName(name) ? named.byOurs : named.byAll).has(name);
   return settings
-    .filter(
-      ({ name }) => !honoured.has(name) && !isOfTransport(name, honoured) && !referred.has(name),
-    )
+    .filter(({ name }) => !isHonoured(name) && !isReferred(name))
     .map(({ name, place }) => {
       return `${place}: parameter "${name}" is set, but Posthaste does not honour it`;
     });
@@ -57,7 +63,10 @@ function isOfTransport(name: string, honoured: ReadonlySet<string>): boolean {
  * his restriction classes.
  */
 function referredNames(settings: readonly PlacedSetting[]): Set<string> {
-  const values = settings.map(({ value }) => value).join('\n');
+  const values = settings
+    .filter(({ name }) => !MERE_LISTS.has(name))
+    .map(({ value }) => value)
+    .join('\n');
   const classes = settings.filter(({ name }) => name === 'smtpd_restriction_classes');
   return new Set([
     ...[...values.matchAll(/\$[{(]?\s*(\w+)/g)].map(([, name]) => name ?? ''),

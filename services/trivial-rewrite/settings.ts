@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { quote } from '../../lib/address/address.ts';
 import { hasOldDefault } from '../../lib/config/compatibility.ts';
-import type { Configuration } from '../../lib/config/configuration.ts';
+import type { Configuration, ParameterName } from '../../lib/config/configuration.ts';
 import { splitList } from '../../lib/config/configuration.ts';
 import { openMatchList, parentDomainMatches } from '../../lib/config/match-list.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
@@ -133,18 +133,43 @@ type DomainList =
   | 'virtual_mailbox_domains'
   | 'relay_domains';
 
+/** The parameters of each way; their names are written out, since `postfix check` reads them here. */
+const ROUTES = {
+  '': {
+    localTransport: 'local_transport',
+    virtualTransport: 'virtual_transport',
+    relayTransport: 'relay_transport',
+    defaultTransport: 'default_transport',
+    relayhost: 'relayhost',
+    senderRelayhosts: 'sender_dependent_relayhost_maps',
+    senderTransports: 'sender_dependent_default_transport_maps',
+    transports: 'transport_maps',
+  },
+  address_verify_: {
+    localTransport: 'address_verify_local_transport',
+    virtualTransport: 'address_verify_virtual_transport',
+    relayTransport: 'address_verify_relay_transport',
+    defaultTransport: 'address_verify_default_transport',
+    relayhost: 'address_verify_relayhost',
+    senderRelayhosts: 'address_verify_sender_dependent_relayhost_maps',
+    senderTransports: 'address_verify_sender_dependent_default_transport_maps',
+    transports: 'address_verify_transport_maps',
+  },
+} as const;
+
 function openRoutes(prefix: RouteRules['prefix'], { configuration, list }: Opener): RouteRules {
-  const text = (name: string) => configuration.text(prefix + name);
+  const names = ROUTES[prefix];
+  const text = (name: ParameterName) => configuration.text(name);
   return {
     prefix,
-    localTransport: text('local_transport'),
-    virtualTransport: text('virtual_transport'),
-    relayTransport: text('relay_transport'),
-    defaultTransport: text('default_transport'),
-    relayhost: text('relayhost'),
-    senderRelayhosts: list(`${prefix}sender_dependent_relayhost_maps`),
-    senderTransports: list(`${prefix}sender_dependent_default_transport_maps`),
+    localTransport: text(names.localTransport),
+    virtualTransport: text(names.virtualTransport),
+    relayTransport: text(names.relayTransport),
+    defaultTransport: text(names.defaultTransport),
+    relayhost: text(names.relayhost),
+    senderRelayhosts: list(names.senderRelayhosts),
+    senderTransports: list(names.senderTransports),
     // A sender could choose the way their mail takes, if its result depended on the address.
-    transports: list(`${prefix}transport_maps`, false),
+    transports: list(names.transports, false),
   };
 }

@@ -194,7 +194,9 @@ for (const setting of [
 test('postfix check names what main.cf and master.cf set in vain, with file and line', {
   skip,
 }, (t) => {
-  const main = 'nosuch_parameter = 1\nmine = 2\nrelayhost = $mine\nsmtpd_sasl_auth_enable = yes\n';
+  const main =
+    'nosuch_parameter = 1\nmine = 2\nrelayhost = $mine\nsmtpd_sasl_auth_enable = yes\n' +
+    'lmtp_cname_overrides_servername = no\nproxy_read_maps = $lmtp_cname_overrides_servername\n';
   const place = instance(t, main);
   const entry =
     'x unix - - n - - smtp\n  -o nosuch_option=1 -o own=$q -o q=1 -o smtp_bind_address=\n';
@@ -207,6 +209,7 @@ test('postfix check names what main.cf and master.cf set in vain, with file and 
   assert.deepEqual(vain, [
     `${label} ${place.config}/main.cf, line 7: parameter "nosuch_parameter" ${end}`,
     `${label} ${place.config}/main.cf, line 10: parameter "smtpd_sasl_auth_enable" ${end}`,
+    `${label} ${place.config}/main.cf, line 11: parameter "lmtp_cname_overrides_servername" ${end}`,
     `${label} ${place.config}/master.cf, line 3: service x/unix: -o: parameter "nosuch_option" ${end}`,
     `${label} ${place.config}/master.cf, line 3: service x/unix: -o: parameter "own" ${end}`,
   ]);
