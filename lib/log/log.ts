@@ -33,6 +33,8 @@ export interface Log {
   panic(event: LogEvent | string): void;
   /** For us: logged with `-v` only. */
   debug(event: LogEvent | string): void;
+  /** Whether `debug` logs: what takes work to say need not be said otherwise. */
+  readonly isVerbose: boolean;
   /** Writes what has been collected. */
   flush(): void;
   /** Writes what has been collected; what follows goes to a new file if this one was renamed. */
@@ -115,6 +117,7 @@ function logWith(logger: PinoLogger, setup: Setup, counters: Counters): Log {
     fatal: waiting(at('fatal')),
     panic: waiting(at('panic')),
     debug: verbose ? at('debug') : () => {},
+    isVerbose: verbose,
     flush: () => sink?.flush(),
     reopen: () => sink?.reopen?.(),
   };

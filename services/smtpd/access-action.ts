@@ -6,6 +6,7 @@ import type { Facts, Rule, Settings } from './rule.ts';
 import {
   CLASS,
   DUNNO,
+  type FoundEntry,
   type Note,
   refusal,
   rejected,
@@ -15,15 +16,8 @@ import {
   warning,
 } from './verdict.ts';
 
-/** An action, and where it comes from. */
-export interface FoundAction {
-  /** The whole right-hand side. */
-  readonly value: string;
-  /** `hash:/etc/postfix/access`, or a policy server. */
-  readonly table: string;
-  /** The key that was found. */
-  readonly key: string;
-}
+/** An action (the whole right-hand side), and the table or policy server it comes from. */
+export type FoundAction = FoundEntry;
 
 /** What an action is about. */
 export interface ActionScope {
@@ -43,10 +37,9 @@ const HEADER = /^[!-9;-~]+[ \t]*:/;
 
 /** What one entry of an access table means. */
 export function actOn(found: FoundAction, scope: ActionScope): Verdict {
-  const { value } = found;
-  const [, word = '', text = ''] = /^([^ \t]*)[ \t]*(.*)$/s.exec(value) ?? [];
+  const [, word = '', text = ''] = /^([^ \t]*)[ \t]*(.*)$/s.exec(found.value) ?? [];
   const verdict = known(word, text, found, scope) ?? referTo(found, scope);
-  return { because: `${found.table}: ${found.key}: ${value}`, ...verdict };
+  return { because: found, ...verdict };
 }
 
 function known(

@@ -6,6 +6,7 @@ import {
   checkKeys,
   clientKeys,
   hostKeys,
+  noEntry,
   wholeKey,
 } from './access-table.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
@@ -18,13 +19,15 @@ export const ACCESS_CHECKS: Readonly<Record<string, TableCheck>> = {
   check_client_access: (table) => async (facts, knowledge) => {
     const { name, address } = facts.client;
     const query = { subject: clientOf(facts), facts, knowledge };
-    return (await checkKeys(table, clientKeys(name, address, table), query)) ?? DUNNO;
+    const keys = () => clientKeys(name, address, table);
+    return (await checkKeys(table, keys(), query)) ?? noEntry(keys);
   },
   check_reverse_client_hostname_access: (table) => async (facts, knowledge) => {
     const { reverseName: name, address } = facts.client;
     const query: AccessQuery = { subject: { name, kind: 'reverse-client' }, facts, knowledge };
-    const verdict = await checkKeys(table, clientKeys(name, address, table), query);
-    return withoutPermit('check_reverse_client_hostname_access', name, verdict ?? DUNNO);
+    const keys = () => clientKeys(name, address, table);
+    const verdict = (await checkKeys(table, keys(), query)) ?? noEntry(keys);
+    return withoutPermit('check_reverse_client_hostname_access', name, verdict);
   },
   check_helo_access: (table) => (facts, knowledge) =>
     facts.helo === undefined ? DUNNO : checkHost(table, 'helo', facts.helo, facts, knowledge),
@@ -34,7 +37,8 @@ export const ACCESS_CHECKS: Readonly<Record<string, TableCheck>> = {
     const query: AccessQuery = { subject: { name: sender, kind: 'sender' }, facts, knowledge };
     if (sender !== '') return checkAddress(table, sender, senderRoute, query);
     const key = knowledge.settings.smtpd_null_access_lookup_key;
-    return (await checkKeys(table, wholeKey(key), query)) ?? DUNNO;
+    const keys = () => wholeKey(key);
+    return (await checkKeys(table, keys(), query)) ?? noEntry(keys);
   },
   check_recipient_access: (table) => (facts, knowledge) => {
     const { recipient = '', recipientRoute } = facts;
@@ -59,7 +63,8 @@ async function checkHost(
   knowledge: Knowledge,
 ): Promise<Verdict> {
   const query: AccessQuery = { subject: { name, kind }, facts, knowledge };
-  return (await checkKeys(table, hostKeys(name, table.parents), query)) ?? DUNNO;
+  const keys = () => hostKeys(name, table.parents);
+  return (await checkKeys(table, keys(), query)) ?? noEntry(keys);
 }
 
 /** A client says for itself what is looked up here: it must not get in by it. */

@@ -47,6 +47,14 @@ export async function checkKeys(
   }
 }
 
+/** No table of a restriction has any of the keys: what they were, should anybody ask. */
+export function noEntry(keys: () => Iterable<AddressKey>): Verdict {
+  return {
+    kind: 'dunno',
+    because: () => `no entry for ${[...keys()].map(({ key }) => key).join(', ')}`,
+  };
+}
+
 /** A client: by its name and the domains that is in, then by its address and its networks. */
 export function* clientKeys(
   name: string,
@@ -98,7 +106,8 @@ export async function checkAddress(
   // Whoever writes a route into an address wants to get past somebody.
   const isRouted = (flags & RESOLVE.ROUTED) !== 0 && !settings.allow_untrusted_routing;
   if (isRouted && query.subject.kind === 'recipient') return DUNNO;
-  return (await checkKeys(table, mailKeys(recipient, table, settings), query)) ?? DUNNO;
+  const keys = () => mailKeys(recipient, table, settings);
+  return (await checkKeys(table, keys(), query)) ?? noEntry(keys);
 }
 
 function mailKeys(

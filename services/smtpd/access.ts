@@ -127,6 +127,8 @@ class Evaluation {
       restriction: rule.name,
       verdict: verdict.kind,
       because: verdict.because,
+      reply: 'reply' in verdict ? verdict.reply : undefined,
+      depth: this.#frames.length - 1,
     });
     if (verdict.notes !== undefined) this.#notes.push(...verdict.notes);
     switch (verdict.kind) {

@@ -134,7 +134,7 @@ function unknown(
   return {
     kind: 'reject',
     reply: refusal(code, statusOf(party, '5.1.1'), `<${address}>: ${REJECTED[party]}: ${why}`),
-    because: `${address} is not in any ${name} table`,
+    because: () => `${address} is in none of the ${name} tables`,
   };
 }
 
@@ -158,7 +158,7 @@ function undeliverable(
   return {
     kind: 'reject',
     reply: refusal(code, status, `<${address}>: ${REJECTED[party]}: ${reason}`),
-    because: `${transport}:${nexthop}`,
+    because: () => `${transport}:${nexthop}`,
     notes,
   };
 }

@@ -1,13 +1,13 @@
 /** `check_policy_service`: another program decides. */
 import { actOn } from './access-action.ts';
-import type { PolicyClient } from './policy-client.ts';
+import type { PolicySource } from './doors.ts';
 import { formatPolicyRequest } from './policy-request.ts';
 import type { Restriction, Rule } from './rule.ts';
 import { warning } from './verdict.ts';
 
 /** What decides is an access table's action, for whom the list speaks of. */
 export function askPolicy(
-  client: PolicyClient,
+  client: PolicySource,
   refer: (restrictions: string) => readonly Rule[],
 ): Restriction {
   const { text: table, context, defaultAction } = client.server;

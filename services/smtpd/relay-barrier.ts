@@ -2,7 +2,7 @@
 import { RESOLVE } from '../../lib/clients/rewrite.ts';
 import { notedRelayDomain } from './compatibility.ts';
 import type { Facts, Knowledge, Settings } from './rule.ts';
-import { DUNNO, lookupFailure, reject, type Verdict } from './verdict.ts';
+import { lookupFailure, reject, type Verdict } from './verdict.ts';
 
 /**
  * Whether mail for this recipient is our business. An address that carries its own route
@@ -21,6 +21,8 @@ export function destinationOf(
   return (flags & ours) !== 0 ? 'ours' : 'foreign';
 }
 
+const OURS: Verdict = { kind: 'dunno', because: 'the destination is ours' };
+
 /** A refusal to relay, unless the destination is ours. */
 export function refuseForeign(
   facts: Facts,
@@ -30,10 +32,10 @@ export function refuseForeign(
   const recipient = facts.recipient ?? '';
   switch (destinationOf(facts, settings)) {
     case 'ours':
-      return notedRelayDomain(DUNNO, facts, oldDefaults);
+      return notedRelayDomain(OURS, facts, oldDefaults);
     case 'foreign':
       return reject(code, '5.7.1', `<${recipient}>: Relay access denied`, {
-        because: `${recipient} is in none of our domains`,
+        because: () => `${recipient} is in none of our domains`,
       });
     case 'unknown':
       return lookupFailure(recipient, 'a table could not be asked');

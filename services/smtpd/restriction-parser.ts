@@ -8,8 +8,8 @@ import type { TableList } from '../../lib/table/table-list.ts';
 import { ACCESS_CHECKS, type TableCheck } from './access-checks.ts';
 import type { AccessTable } from './access-table.ts';
 import { LIST_CHECKS, type ListCheck, parseDnsList } from './dns-list.ts';
+import type { PolicySource } from './doors.ts';
 import { askPolicy } from './policy.ts';
-import type { PolicyClient } from './policy-client.ts';
 import { RESTRICTIONS } from './restrictions.ts';
 import type { Restriction, Rule, Stage } from './rule.ts';
 import { SERVER_CHECKS } from './server-access.ts';
@@ -21,7 +21,7 @@ export interface RestrictionSources {
   /** Opens `hash:/etc/postfix/access`. */
   openTable(name: string): TableList;
   /** Makes ready to ask `unix:private/policy`, or what stands in braces. */
-  openPolicy(text: string): PolicyClient;
+  openPolicy(text: string): PolicySource;
   /** smtpd_access_maps is among `parent_domain_matches_subdomains`. */
   readonly parentDomains: boolean;
   /** smtpd_restriction_classes, and what each of them consists of. */
@@ -65,7 +65,7 @@ interface Parsed {
 export class RestrictionParser {
   readonly #sources: RestrictionSources;
   readonly #tables = new Map<string, TableList>();
-  readonly #policies = new Map<string, PolicyClient>();
+  readonly #policies = new Map<string, PolicySource>();
   readonly #classes = new Map<string, Rule[]>();
   readonly #remembered = new Map<string, readonly Rule[]>();
 

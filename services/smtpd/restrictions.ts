@@ -88,12 +88,13 @@ function permitOwnNetworks(
   { oldDefaults: { mynetworks } }: Knowledge,
 ): Verdict | Promise<Verdict> {
   const { network, address, label } = client;
-  if (network === undefined) return DUNNO;
+  if (network === undefined)
+    return { kind: 'dunno', because: () => `${address} is not in mynetworks` };
   if (typeof network === 'object')
     return lookupFailure(subject.name, network.failed, network.failed);
   const permit: Verdict = {
     kind: 'permit',
-    because: `${address} matches ${network} in mynetworks`,
+    because: () => `${address} matches ${network} in mynetworks`,
     permitted: { subject: { name: label, kind: 'client' } },
   };
   return mynetworks === undefined ? permit : notedOwnNetwork(permit, client, mynetworks);

@@ -62,7 +62,7 @@ export interface Knowledge {
   readonly listReplies: TableList;
   /** smtpd_sender_login_maps. */
   readonly senderLogins: TableList;
-  readonly verify: VerifyClient;
+  readonly verify: Pick<VerifyClient, 'query'>;
   /** permit_mx_backup_networks; `undefined`: any. */
   readonly isBackupNetwork: ((address: string) => Promise<boolean>) | undefined;
   /** A refusal when the address is in one of our domains, and nobody there has it. */

@@ -38,6 +38,7 @@ import { decide } from './access.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
 import { oldDefaultsOf } from './compatibility.ts';
 import type { NewlineRule } from './content-reader.ts';
+import type { Doors, PolicySource } from './doors.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
@@ -51,7 +52,7 @@ import { RestrictionParser } from './restriction-parser.ts';
 import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
 import { Session } from './session.ts';
 import type { Client, GivenAddress, Transaction } from './transaction.ts';
-import type { Decision } from './verdict.ts';
+import { type Decision, reasonText, type Step } from './verdict.ts';
 
 type Name = (typeof PARAMETERS)[number];
 type Context = ServiceContext<Name>;
@@ -86,10 +87,11 @@ export class Smtpd {
   readonly acceptsBytes: boolean;
   /** There are `smtpd_noop_commands`. */
   readonly hasIgnoredCommands: boolean;
-  readonly #cleanup: CleanupClient;
-  readonly #rewrite: RewriteClient;
+  readonly #doors: Partial<Doors>;
+  readonly #cleanup: Doors['cleanup'];
+  readonly #rewrite: Doors['rewrite'];
   readonly #flush: FlushClient;
-  readonly #verify: VerifyClient;
+  readonly #verify: Doors['verify'];
   readonly #knowledge: Knowledge;
   readonly #mynetworks: MatchList;
   readonly #newlineRule: NewlineRule;
@@ -106,34 +108,43 @@ export class Smtpd {
   /** There may be something to add to a refusal. */
   readonly hasFooters: boolean;
   readonly #footers: TableList;
-  readonly #policies: PolicyClient[] = [];
+  readonly #policies: PolicySource[] = [];
   #messages = 0;
   #space = { bytes: 0, checkedAt: Number.NEGATIVE_INFINITY };
 
-  constructor(context: Context) {
+  /** @param doors whom to ask instead of the services of a running mail system */
+  constructor(context: Context, doors: Partial<Doors> = {}) {
     const { parameters, configuration, log } = context;
+    this.#doors = doors;
     this.parameters = parameters;
     this.log = log;
     this.isStandalone = context.standalone;
-    this.resolver = openResolver({ nameservers: splitList(parameters.dns_nameservers) });
+    this.resolver =
+      doors.resolver ?? openResolver({ nameservers: splitList(parameters.dns_nameservers) });
     const options = { ...clientOptions(configuration, log), patience: PATIENCE };
-    this.#cleanup = new CleanupClient({
-      ...options,
-      socketPath: `public/${parameters.cleanup_service_name}`,
-    });
-    this.#rewrite = new RewriteClient({
-      ...options,
-      socketPath: `private/${parameters.rewrite_service_name}`,
-    });
+    this.#cleanup =
+      doors.cleanup ??
+      new CleanupClient({
+        ...options,
+        socketPath: `public/${parameters.cleanup_service_name}`,
+      });
+    this.#rewrite =
+      doors.rewrite ??
+      new RewriteClient({
+        ...options,
+        socketPath: `private/${parameters.rewrite_service_name}`,
+      });
     this.#flush = new FlushClient({
       ...options,
       socketPath: `public/${parameters.flush_service_name}`,
       oldDefault: hasOldDefault(configuration, 'fast_flush_domains'),
     });
-    this.#verify = new VerifyClient({
-      ...options,
-      socketPath: `private/${parameters.address_verify_service_name}`,
-    });
+    this.#verify =
+      doors.verify ??
+      new VerifyClient({
+        ...options,
+        socketPath: `private/${parameters.address_verify_service_name}`,
+      });
     this.#limits =
       context.standalone || !hasClientLimits(parameters)
         ? undefined
@@ -261,9 +272,10 @@ export class Smtpd {
       .join('.');
   }
 
-  #openPolicy(text: string): PolicyClient {
+  #openPolicy(text: string): PolicySource {
     const server = parsePolicyServer(text, this.parameters);
-    const policy = new PolicyClient(server, this.resolver, this.log);
+    const policy =
+      this.#doors.openPolicy?.(server) ?? new PolicyClient(server, this.resolver, this.log);
     this.#policies.push(policy);
     return policy;
   }
@@ -318,12 +330,10 @@ export class Smtpd {
       protocol: session.protocol,
       message: transaction && messageFacts(session, transaction),
     };
-    const found = decide(lists, facts, this.#knowledge, deferred);
+    const found = (this.#doors.decide ?? decide)(lists, facts, this.#knowledge, deferred);
     const decision = found instanceof Promise ? await found : found;
-    for (const step of decision.trail) {
-      this.log.debug(
-        `${step.parameter}: ${step.restriction}: ${step.verdict}${step.because ? ` (${step.because})` : ''}`,
-      );
+    if (this.log.isVerbose) {
+      for (const step of decision.trail) this.log.debug(stepText(step));
     }
     return decision;
   }
@@ -402,6 +412,12 @@ export class Smtpd {
   isIgnored(word: string): Promise<boolean> {
     return matches(this.#ignored, word);
   }
+}
+
+/** A step of a decision, for the log. */
+function stepText({ parameter, restriction, verdict, because }: Step): string {
+  const why = because === undefined ? '' : ` (${reasonText(because)})`;
+  return `${parameter}: ${restriction}: ${verdict}${why}`;
 }
 
 function messageFacts(session: Session, transaction: Transaction): MessageFacts {

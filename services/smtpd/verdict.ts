@@ -8,9 +8,31 @@ export interface Step {
   readonly parameter: string;
   /** As written in the list: `permit_mynetworks`. */
   readonly restriction: string;
-  readonly verdict: string;
+  readonly verdict: Verdict['kind'];
   /** What it looked at: the pattern, table entry or address class. */
-  readonly because?: string;
+  readonly because?: Reason;
+  /** What it would say to the client. */
+  readonly reply?: string;
+  /** 0: it stands in the list itself; 1: in a class or table entry that the list refers to ... */
+  readonly depth: number;
+}
+
+/** Why: a table's answer, or words; made only when somebody wants to read them. */
+export type Reason = string | (() => string) | FoundEntry;
+
+/** A table's answer. */
+export interface FoundEntry {
+  readonly table: string;
+  readonly key: string;
+  readonly value: string;
+}
+
+/** The words of a reason. */
+export function reasonText(reason: Reason): string {
+  if (typeof reason === 'string') return reason;
+  return typeof reason === 'function'
+    ? reason()
+    : `${reason.table}: ${reason.key}: ${reason.value}`;
 }
 
 /** Whom or what a refusal names: a client, the HELO name, an address. */
@@ -41,7 +63,7 @@ export function rejected({ name, kind }: Subject, why: string): string {
 /** A restriction has nothing against the client, or nothing to say. */
 interface Favour {
   readonly kind: 'permit' | 'dunno';
-  readonly because?: string;
+  readonly because?: Reason;
   readonly notes?: readonly Note[];
   readonly effects?: readonly Effect[];
   /** For the log, after the permit. */
@@ -67,7 +89,7 @@ interface Objection {
   readonly reply: string;
   /** What the log says in place of the reply. */
   readonly logged?: Note;
-  readonly because?: string;
+  readonly because?: Reason;
   /** It is us who are in trouble: `warn_if_reject` does not make it harmless. */
   readonly isTrouble?: boolean;
   readonly notes?: readonly Note[];
@@ -85,7 +107,7 @@ interface Reference {
   readonly forbidden?: Verdict;
   /** The entry of an access table that they stand in. */
   readonly entry?: { readonly table: string; readonly value: string };
-  readonly because?: string;
+  readonly because?: Reason;
   readonly notes?: readonly Note[];
 }
 
