@@ -113,3 +113,39 @@ function split(argv: readonly string[], syntax: OptionSyntax) {
   }
   return { words, operands: argv.slice(index) };
 }
+
+/** What a long option is followed by. */
+export type LongOptionKind = 'value' | 'flag';
+
+/** What long options said: the values of each, in order. */
+export type LongOptions<Names extends string> = ReadonlyMap<Names, readonly string[]>;
+
+/**
+ * Reads long options, for what no getopt ever had a letter for: `--client 192.0.2.1`, `--tls`. A
+ * value may start with a hyphen, or be empty.
+ *
+ * @throws {UsageError}
+ */
+export function parseLongOptions<const Names extends string>(
+  argv: readonly string[],
+  kinds: Readonly<Record<Names, LongOptionKind>>,
+  usage: string,
+): LongOptions<Names> {
+  const words: [Names, string][] = [];
+  for (let at = 0; at < argv.length; at += 1) {
+    const word = argv[at] ?? '';
+    const [, name = '', glued] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
+    if (!Object.hasOwn(kinds, name)) throw new UsageError(`unknown option: ${word}`, usage);
+    const isFlag = kinds[name as Names] === 'flag';
+    if (isFlag && glued !== undefined) {
+      throw new UsageError(`option --${name} takes no value`, usage);
+    }
+    if (!isFlag && glued === undefined) at += 1;
+    const value = isFlag ? '' : (glued ?? argv[at]);
+    if (value === undefined) throw new UsageError(`option --${name} needs a value`, usage);
+    words.push([name as Names, value]);
+  }
+  const values = new Map<Names, string[]>();
+  for (const [name, value] of words) values.set(name, [...(values.get(name) ?? []), value]);
+  return values;
+}

@@ -15,7 +15,7 @@ import {
 import { importEnvironment } from '../../lib/config/environment.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { openLog } from '../../lib/log/log.ts';
-import { parseOptions } from '../options/options.ts';
+import { parseOptions, UsageError } from '../options/options.ts';
 import {
   abort,
   drain,
@@ -56,6 +56,9 @@ export function runPostfix(argv: readonly string[]): void {
   run(argv).then(
     (code) => process.exit(code),
     (error: unknown) => {
+      if (error instanceof UsageError && error.hint !== undefined) {
+        process.stderr.write(`postfix: ${error.hint}\n`);
+      }
       process.stderr.write(`postfix: fatal: ${(error as Error).message}\n`);
       process.exit(1);
     },
@@ -70,6 +73,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const [verb, ...rest] = options.operands;
   const directory = options.value('c');
   const verbose = options.count('v');
+  if (verb === 'explain') return (await import('./explain.ts')).explain(rest, directory);
   if (verb === undefined || (rest.length > 0 && verb !== 'logrotate')) {
     throw new FatalError(`usage: ${USAGE}`);
   }

@@ -169,13 +169,19 @@ async function reportExpansion(message: Message, names: Names, address: string):
   message.fail(STATUS.WRITE);
 }
 
+/** What an expansion needs of its message. */
+export interface Expanding
+  extends Pick<Message, 'warn' | 'fail' | 'errors' | 'reason' | 'settings'> {
+  readonly surroundings: Pick<Message['surroundings'], 'rewriting'>;
+}
+
 /**
  * All addresses that an address stands for. Each result is looked up in turn, until tables know no
  * more of it or an address stands for itself. On trouble the address itself is returned, and the
  * message is in trouble.
  */
-async function expandAliases(
-  message: Message,
+export async function expandAliases(
+  message: Expanding,
   tables: TableList,
   address: string,
 ): Promise<readonly string[]> {

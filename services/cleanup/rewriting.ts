@@ -15,14 +15,17 @@ import type { AddressPlace, PlacedTables, Settings } from './settings.ts';
 
 export type RewriteContext = 'local' | 'remote';
 
+/** Who is told of trouble with a table. */
+export type Troubled = Pick<Message, 'warn' | 'fail'>;
+
 /** canonical tables may answer with another key of theirs: so many times. */
 const CANONICAL_NESTING_MAX = 1000;
 
 export class Rewriting {
   readonly #settings: Settings;
-  readonly #client: RewriteClient;
+  readonly #client: Pick<RewriteClient, 'rewrite'>;
 
-  constructor(settings: Settings, client: RewriteClient) {
+  constructor(settings: Settings, client: Pick<RewriteClient, 'rewrite'>) {
     this.#settings = settings;
     this.#client = client;
   }
@@ -39,7 +42,7 @@ export class Rewriting {
   }
 
   /** Maps an address in internal form as main.cf wants it for a place. */
-  async map(message: Message, place: AddressPlace, address: string): Promise<string> {
+  async map(message: Troubled, place: AddressPlace, address: string): Promise<string> {
     const { senderCanonical, recipientCanonical, canonical } = this.#settings;
     const own = place.endsWith('sender') ? senderCanonical : recipientCanonical;
     let result = address;
@@ -51,7 +54,7 @@ export class Rewriting {
   }
 
   /** The same for an address in external form. */
-  async mapExternal(message: Message, place: AddressPlace, address: string): Promise<string> {
+  async mapExternal(message: Troubled, place: AddressPlace, address: string): Promise<string> {
     return quote(await this.map(message, place, unquote(address)));
   }
 
@@ -66,7 +69,7 @@ export class Rewriting {
     );
   }
 
-  async #canonical(message: Message, { tables }: PlacedTables, address: string): Promise<string> {
+  async #canonical(message: Troubled, { tables }: PlacedTables, address: string): Promise<string> {
     const propagate = this.#settings.propagate.has('canonical');
     let result = address;
     for (let count = 0; count < CANONICAL_NESTING_MAX; count += 1) {
@@ -94,7 +97,7 @@ export class Rewriting {
    * the message's trouble: it is not accepted now.
    */
   async lookup(
-    message: Message,
+    message: Troubled,
     tables: TableList,
     address: string,
   ): Promise<FoundAddress | undefined> {

@@ -1,5 +1,6 @@
 /** The smtpd_*_restrictions of main.cf, and what each is asked for. */
 import type { Configuration } from '../../lib/config/configuration.ts';
+import { formatOrigin } from '../../lib/config/source.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { avoidedRefusal, earlyRefusal, type OldDefaults } from './compatibility.ts';
 import type { RestrictionParser } from './restriction-parser.ts';
@@ -40,7 +41,7 @@ export function readRestrictionLists(
 ): RestrictionLists {
   const read = (name: ListName, stage: Stage): RestrictionList => {
     const origin = configuration.origin(name);
-    const parameter = origin === undefined ? name : `${origin.file}, line ${origin.line}: ${name}`;
+    const parameter = origin === undefined ? name : `${formatOrigin(origin)}: ${name}`;
     return { parameter, stage, rules: parser.parse(settings[name], stage) };
   };
   /** `smtpd_reject_unlisted_*`: a restriction that needs no mention. */

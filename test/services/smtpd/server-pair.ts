@@ -82,6 +82,8 @@ export interface Reaction {
 
 export interface ServerPair {
   readonly mail: MailSystem;
+  /** The first fields of their lines in master.cf. */
+  readonly services: Readonly<Record<Maker, string>>;
   /** Plays a session with one of them. @returns the replies */
   talk(maker: Maker, steps: readonly Step[], session?: SessionOptions): Promise<string[]>;
   /** Plays the same session with both. */
@@ -171,6 +173,7 @@ function serverPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
   };
   return {
     mail,
+    services: { ours: `${hosts.ours}:${PORT}`, real: `${hosts.real}:${PORT}` },
     talk: (maker, steps, { from, early } = {}) =>
       converse({ port: PORT, host: hosts[maker], from }, steps, { early }),
     async converse(steps, session = {}) {
