@@ -36,8 +36,8 @@ export class ConnectionPool {
     this.#limits = limits;
   }
 
-  /** Lends a connection; give it back with `release`, or close it. */
-  async acquire(): Promise<Lease> {
+  /** Lends a connection that is there, if there is one. */
+  takeIdle(): Lease | undefined {
     const now = monotonic();
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       const { connection, createdAt } = idle;
@@ -46,6 +46,13 @@ export class ConnectionPool {
       }
       connection.close();
     }
+    return undefined;
+  }
+
+  /** Lends a connection; give it back with `release`, or close it. */
+  async acquire(): Promise<Lease> {
+    const idle = this.takeIdle();
+    if (idle !== undefined) return idle;
     const connection = await this.#open();
     this.#created.set(connection, monotonic());
     return { connection, reused: false };

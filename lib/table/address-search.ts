@@ -123,27 +123,51 @@ export interface FoundAddress extends Found {
 }
 
 /**
- * Asks for each key in turn.
+ * Asks for each key in turn. There is a promise only when somebody has to be waited for.
  *
  * @param ownDomain whether the address's domain is one of ours; asked at most once
- * @throws {TableError} when a table is in trouble
+ * @throws {TableError} (or rejects) when a table is in trouble
  */
-export async function search(
+export function search(
   tables: TableList,
   keys: Iterable<AddressKey>,
   ownDomain?: () => boolean | Promise<boolean>,
-): Promise<FoundAddress | undefined> {
-  let own: boolean | undefined;
-  for (const { key, partial, extension, ownDomainOnly } of keys) {
-    if (ownDomainOnly) {
-      own ??= (await ownDomain?.()) ?? false;
-      if (!own) continue;
-    }
-    const answer = tables.lookup(key, partial);
-    const found = answer instanceof Promise ? await answer : answer;
-    if (found !== undefined) {
-      return { value: found.value, table: found.table, key: found.key, extension };
-    }
+): FoundAddress | undefined | Promise<FoundAddress | undefined> {
+  const left = keys[Symbol.iterator]();
+  for (let next = left.next(); next.done !== true; next = left.next()) {
+    const key = next.value;
+    if (key.ownDomainOnly) return searchRest(tables, key, left, ownDomain);
+    const answer = tables.lookup(key.key, key.partial);
+    if (answer instanceof Promise) return searchRest(tables, key, left, ownDomain, answer);
+    if (answer !== undefined) return foundBy(key, answer);
   }
   return undefined;
+}
+
+/** Goes on with a key, whose answer may be on its way, and those after it. */
+async function searchRest(
+  tables: TableList,
+  first: AddressKey,
+  left: Iterator<AddressKey>,
+  ownDomain: (() => boolean | Promise<boolean>) | undefined,
+  asked?: Promise<Found | undefined>,
+): Promise<FoundAddress | undefined> {
+  let own: boolean | undefined;
+  let pending = asked;
+  for (let key: AddressKey | undefined = first; key !== undefined; ) {
+    if (key.ownDomainOnly) own ??= (await ownDomain?.()) ?? false;
+    if (!key.ownDomainOnly || own === true) {
+      const answer = pending ?? tables.lookup(key.key, key.partial);
+      const found = answer instanceof Promise ? await answer : answer;
+      if (found !== undefined) return foundBy(key, found);
+    }
+    pending = undefined;
+    const next = left.next();
+    key = next.done === true ? undefined : next.value;
+  }
+  return undefined;
+}
+
+function foundBy({ extension }: AddressKey, { value, table, key }: Found): FoundAddress {
+  return { value, table, key, extension };
 }

@@ -3,10 +3,9 @@ import {
   type AccessQuery,
   type AccessTable,
   checkAddress,
-  checkKeys,
+  checkAll,
   clientKeys,
   hostKeys,
-  noEntry,
   wholeKey,
 } from './access-table.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
@@ -16,29 +15,26 @@ import { clientOf, DUNNO, type Subject, serverError, type Verdict } from './verd
 export type TableCheck = (table: AccessTable) => Restriction;
 
 export const ACCESS_CHECKS: Readonly<Record<string, TableCheck>> = {
-  check_client_access: (table) => async (facts, knowledge) => {
+  check_client_access: (table) => (facts, knowledge) => {
     const { name, address } = facts.client;
     const query = { subject: clientOf(facts), facts, knowledge };
-    const keys = () => clientKeys(name, address, table);
-    return (await checkKeys(table, keys(), query)) ?? noEntry(keys);
+    return checkAll(table, () => clientKeys(name, address, table), query);
   },
   check_reverse_client_hostname_access: (table) => async (facts, knowledge) => {
     const { reverseName: name, address } = facts.client;
     const query: AccessQuery = { subject: { name, kind: 'reverse-client' }, facts, knowledge };
-    const keys = () => clientKeys(name, address, table);
-    const verdict = (await checkKeys(table, keys(), query)) ?? noEntry(keys);
+    const verdict = await checkAll(table, () => clientKeys(name, address, table), query);
     return withoutPermit('check_reverse_client_hostname_access', name, verdict);
   },
   check_helo_access: (table) => (facts, knowledge) =>
     facts.helo === undefined ? DUNNO : checkHost(table, 'helo', facts.helo, facts, knowledge),
-  check_sender_access: (table) => async (facts, knowledge) => {
+  check_sender_access: (table) => (facts, knowledge) => {
     const { sender, senderRoute } = facts;
     if (sender === undefined) return DUNNO;
     const query: AccessQuery = { subject: { name: sender, kind: 'sender' }, facts, knowledge };
     if (sender !== '') return checkAddress(table, sender, senderRoute, query);
     const key = knowledge.settings.smtpd_null_access_lookup_key;
-    const keys = () => wholeKey(key);
-    return (await checkKeys(table, keys(), query)) ?? noEntry(keys);
+    return checkAll(table, () => wholeKey(key), query);
   },
   check_recipient_access: (table) => (facts, knowledge) => {
     const { recipient = '', recipientRoute } = facts;
@@ -55,16 +51,15 @@ export const ACCESS_CHECKS: Readonly<Record<string, TableCheck>> = {
   check_sasl_access: () => () => DUNNO,
 };
 
-async function checkHost(
+function checkHost(
   table: AccessTable,
   kind: 'helo' | 'etrn',
   name: string,
   facts: Facts,
   knowledge: Knowledge,
-): Promise<Verdict> {
+): Verdict | Promise<Verdict> {
   const query: AccessQuery = { subject: { name, kind }, facts, knowledge };
-  const keys = () => hostKeys(name, table.parents);
-  return (await checkKeys(table, keys(), query)) ?? noEntry(keys);
+  return checkAll(table, () => hostKeys(name, table.parents), query);
 }
 
 /** A client says for itself what is looked up here: it must not get in by it. */

@@ -4,6 +4,7 @@ import {
   type AddressKey,
   addressKeys,
   domainKeys,
+  type FoundAddress,
   search,
 } from '../../lib/table/address-search.ts';
 import { TableError } from '../../lib/table/table.ts';
@@ -29,26 +30,44 @@ export interface AccessQuery {
   readonly knowledge: Knowledge;
 }
 
-/** Asks for the keys in turn: the first that is found decides, whatever it says. */
-export async function checkKeys(
+/**
+ * Asks for the keys in turn: the first that is found decides, whatever it says. It waits only when a
+ * table does.
+ */
+export function checkKeys(
   { tables, refer }: AccessTable,
   keys: Iterable<AddressKey>,
   { subject, facts, knowledge }: AccessQuery,
-): Promise<Verdict | undefined> {
-  try {
-    const found = await search(tables, keys);
-    if (found === undefined) return undefined;
-    return actOn(found, { subject, facts, settings: knowledge.settings, refer });
-  } catch (error) {
+): Verdict | undefined | Promise<Verdict | undefined> {
+  const act = (found: FoundAddress | undefined) =>
+    found && actOn(found, { subject, facts, settings: knowledge.settings, refer });
+  const fail = (error: unknown) => {
     if (!(error instanceof TableError)) throw error;
     return reject(451, '4.3.5', rejected(subject, 'Server configuration error'), {
       because: error.message,
     });
+  };
+  try {
+    const found = search(tables, keys);
+    return found instanceof Promise ? found.then(act).catch(fail) : act(found);
+  } catch (error) {
+    return fail(error);
   }
 }
 
+/** The verdict on the first of the keys that a table has, else one that says that it has none. */
+export function checkAll(
+  table: AccessTable,
+  keys: () => Iterable<AddressKey>,
+  query: AccessQuery,
+): Verdict | Promise<Verdict> {
+  const verdict = checkKeys(table, keys(), query);
+  if (verdict instanceof Promise) return verdict.then((known) => known ?? noEntry(keys));
+  return verdict ?? noEntry(keys);
+}
+
 /** No table of a restriction has any of the keys: what they were, should anybody ask. */
-export function noEntry(keys: () => Iterable<AddressKey>): Verdict {
+function noEntry(keys: () => Iterable<AddressKey>): Verdict {
   return {
     kind: 'dunno',
     because: () => `no entry for ${[...keys()].map(({ key }) => key).join(', ')}`,
@@ -92,12 +111,12 @@ export function* wholeKey(key: string): Generator<AddressKey> {
 }
 
 /** An address: as it is, without extension, its domain, and its local part. */
-export async function checkAddress(
+export function checkAddress(
   table: AccessTable,
   address: string,
   route: Resolution | undefined,
   query: AccessQuery,
-): Promise<Verdict> {
+): Verdict | Promise<Verdict> {
   if (route === undefined) return DUNNO;
   const { settings } = query.knowledge;
   const { flags, recipient } = route;
@@ -106,8 +125,7 @@ export async function checkAddress(
   // Whoever writes a route into an address wants to get past somebody.
   const isRouted = (flags & RESOLVE.ROUTED) !== 0 && !settings.allow_untrusted_routing;
   if (isRouted && query.subject.kind === 'recipient') return DUNNO;
-  const keys = () => mailKeys(recipient, table, settings);
-  return (await checkKeys(table, keys(), query)) ?? noEntry(keys);
+  return checkAll(table, () => mailKeys(recipient, table, settings), query);
 }
 
 function mailKeys(

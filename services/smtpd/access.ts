@@ -111,7 +111,7 @@ class Evaluation {
     const name = nameOf(stage, this.#sessionFacts);
     // Nobody said HELO, or MAIL: there is nothing to look at.
     if (name === undefined || rules.length === 0) return true;
-    const facts = { ...this.#sessionFacts, stage, subject: { name, kind: stage } };
+    const facts = factsAt(stage, { name, kind: stage }, this.#sessionFacts);
     this.#frames = [{ rules, facts, warnOnly: false, forbidden: undefined, next: 0 }];
     return true;
   }
@@ -236,6 +236,26 @@ class Evaluation {
       trail: this.#trail,
     };
   }
+}
+
+/** Field by field: to spread the session's facts takes several times as long. */
+function factsAt(stage: Stage, subject: Subject, session: SessionFacts): Facts {
+  return {
+    stage,
+    subject,
+    client: session.client,
+    helo: session.helo,
+    sender: session.sender,
+    senderRoute: session.senderRoute,
+    recipient: session.recipient,
+    recipientRoute: session.recipientRoute,
+    recipientCount: session.recipientCount,
+    etrnDomain: session.etrnDomain,
+    pipelined: session.pipelined,
+    command: session.command,
+    protocol: session.protocol,
+    message: session.message,
+  };
 }
 
 function permitNote(action: string, { name, kind }: Subject, table: string | undefined): Note {

@@ -58,10 +58,11 @@ export class PolicyClient {
 
   async #exchange(request: Buffer): Promise<string> {
     for (;;) {
-      const { connection, reused } = await this.#pool.acquire();
+      const { connection, reused } = this.#pool.takeIdle() ?? (await this.#pool.acquire());
       let reply: { action?: string } | undefined;
       try {
-        await connection.send(request);
+        // Only a server that takes nothing is waited for.
+        await connection.post(request);
         reply = await connection.receive(REPLY, { extra: true, missing: true });
       } catch (error) {
         connection.abort();

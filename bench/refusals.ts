@@ -1,0 +1,254 @@
+/**
+ * Refusals per second: sessions of strangers that are all refused at RCPT, by restrictions that look
+ * into five tables and then ask a policy server. Ours and real Postfix, in turn, in one run.
+ *
+ *   node build/bench/refusals.cjs                       medians of three rounds
+ *   node build/bench/refusals.cjs sessions=5000 rounds=5 clients=20
+ *   node build/bench/refusals.cjs recipients=9          so many refusals in each session
+ *   node build/bench/refusals.cjs programs=1            with the CPU time of each program
+ *   node build/bench/refusals.cjs daemons=/some/libexec our daemons from there: one may be a script
+ *                                                       that starts node with --cpu-prof
+ *
+ * A session is a connection of its own: EHLO; MAIL, RCPT and QUIT in one piece, as those who send much
+ * do. What is compared is refusals per second, and the CPU time of the mail system for one: the
+ * clients and the policy server take theirs from the same processors. Run as root.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { hasPostfix, type Kind, type MailInstance, startInstance } from './mail-instance.ts';
+import { cpuSeconds } from './process-tree.ts';
+
+const SMTP_PORT = 2631;
+const POLICY_PORT = 2632;
+/** Entries of each table. */
+const ENTRIES = 10_000;
+/** Sessions before the first that counts: a mail system runs for weeks, and V8 compiles what is hot. */
+const WARM_UP = 3000;
+const TABLES = ['client', 'helo', 'sender', 'domain', 'recipient'] as const;
+
+const POSTMAP: Readonly<Record<Kind, string>> = {
+  posthaste: resolve('build/bin/postmap'),
+  postfix: '/usr/sbin/postmap',
+};
+
+interface Measurement {
+  readonly refusalsPerSecond: number;
+  readonly cpuMicroseconds: number;
+  readonly cpuByProgram: ReadonlyMap<string, number>;
+}
+
+async function main(): Promise<void> {
+  const words = process.argv.slice(2);
+  if (words[0] === 'policy') return servePolicy();
+  const option = (name: string, fallback: number) =>
+    Number(words.find((word) => word.startsWith(`${name}=`))?.split('=')[1] ?? fallback);
+  const amount = {
+    sessions: option('sessions', 5000),
+    clients: option('clients', 80),
+    recipients: option('recipients', 1),
+    daemons: words.find((word) => word.startsWith('daemons='))?.slice(8),
+    warmUp: option('warmup', WARM_UP),
+  };
+  const rounds = option('rounds', 3);
+  const kinds: Kind[] =
+    hasPostfix() && option('real', 1) !== 0 ? ['postfix', 'posthaste'] : ['posthaste'];
+  const results = new Map<Kind, Measurement[]>(kinds.map((kind) => [kind, []]));
+  print(
+    `${amount.sessions} sessions, ${amount.clients} at a time, ${amount.recipients} refused in each; median of ${rounds} rounds`,
+  );
+  for (let round = 0; round < rounds; round += 1) {
+    for (const kind of kinds) results.get(kind)?.push(await measure(kind, amount));
+  }
+  const medians = kinds.map((kind) => [kind, medianOf(results.get(kind) ?? [])] as const);
+  for (const [kind, found] of medians) {
+    print(
+      `${kind.padEnd(10)}${found.refusalsPerSecond.toFixed(0).padStart(8)} refusals/s` +
+        `${found.cpuMicroseconds.toFixed(0).padStart(8)} us of CPU each`,
+    );
+    if (option('programs', 0) !== 0) print(`  ${formatPrograms(found)}`);
+  }
+  const [theirs, ours] = medians.map(([, found]) => found);
+  if (theirs === undefined || ours === undefined) return;
+  const speed = ours.refusalsPerSecond / theirs.refusalsPerSecond;
+  const cost = theirs.cpuMicroseconds / ours.cpuMicroseconds;
+  print(`ratio     ${speed.toFixed(2).padStart(8)}${' '.repeat(11)}${cost.toFixed(2).padStart(8)}`);
+}
+
+interface Amount {
+  readonly sessions: number;
+  readonly clients: number;
+  readonly recipients: number;
+  readonly daemons: string | undefined;
+  readonly warmUp: number;
+}
+
+async function measure(
+  kind: Kind,
+  { sessions, clients, warmUp, recipients, daemons }: Amount,
+): Promise<Measurement> {
+  const tables = makeTables(kind);
+  const policy = await startPolicy();
+  const instance = startInstance(kind, SMTP_PORT, {
+    mynetworks: '192.0.2.0/24',
+    smtpd_peername_lookup: 'no',
+    smtpd_client_connection_count_limit: '0',
+    ...(kind === 'postfix' || daemons === undefined ? {} : { daemon_directory: daemons }),
+    default_process_limit: '100',
+    local_recipient_maps: '',
+    smtpd_client_restrictions: `permit_mynetworks, check_client_access hash:${tables}/client`,
+    smtpd_helo_restrictions: `check_helo_access hash:${tables}/helo`,
+    smtpd_sender_restrictions:
+      `check_sender_access hash:${tables}/sender, ` + `check_sender_access hash:${tables}/domain`,
+    smtpd_recipient_restrictions:
+      `check_recipient_access hash:${tables}/recipient, ` +
+      `check_policy_service inet:127.0.0.1:${POLICY_PORT}`,
+  });
+  try {
+    const envelope = envelopeFor(recipients);
+    await load(instance, envelope, { sessions: warmUp, clients });
+    const before = cpuSeconds(instance.masterPid());
+    const start = performance.now();
+    await load(instance, envelope, { sessions, clients });
+    const seconds = (performance.now() - start) / 1000;
+    const cpuByProgram = new Map(
+      [...cpuSeconds(instance.masterPid())].map(([name, used]) => [
+        name,
+        ((used - (before.get(name) ?? 0)) * 1e6) / (sessions * recipients),
+      ]),
+    );
+    return {
+      refusalsPerSecond: (sessions * recipients) / seconds,
+      cpuMicroseconds: [...cpuByProgram.values()].reduce((sum, each) => sum + each, 0),
+      cpuByProgram,
+    };
+  } finally {
+    instance.stop();
+    policy.kill();
+    rmSync(tables, { recursive: true, force: true });
+  }
+}
+
+/** None of them knows the clients of the load. */
+function makeTables(kind: Kind): string {
+  const directory = mkdtempSync(join(tmpdir(), 'bench-refusals-'));
+  chmodSync(directory, 0o755);
+  for (const name of TABLES) {
+    const path = join(directory, name);
+    const lines = Array.from({ length: ENTRIES }, (_, at) => `${keyOf(name, at)} REJECT\n`);
+    writeFileSync(path, lines.join(''));
+    const made = spawnSync(POSTMAP[kind], [`hash:${path}`], { encoding: 'utf8' });
+    if (made.status !== 0) throw new Error(`postmap ${path}: ${made.stderr}`);
+  }
+  return directory;
+}
+
+function keyOf(table: (typeof TABLES)[number], at: number): string {
+  if (table === 'client') return `10.${at >> 8}.${at & 255}.1`;
+  return table === 'sender' || table === 'recipient'
+    ? `user${at}@known.test`
+    : `host${at}.known.test`;
+}
+
+async function load(
+  instance: MailInstance,
+  envelope: string,
+  { sessions, clients }: Pick<Amount, 'sessions' | 'clients'>,
+): Promise<void> {
+  let left = sessions;
+  const client = async () => {
+    while (left > 0) {
+      left -= 1;
+      await session(instance.port, envelope);
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+}
+
+/** All in one piece: each recipient has to be refused. */
+function envelopeFor(recipients: number): string {
+  const rcpt = 'RCPT TO:<root@bench.test>\r\n'.repeat(recipients);
+  return `MAIL FROM:<ann@stranger.test>\r\n${rcpt}QUIT\r\n`;
+}
+
+function session(port: number, envelope: string): Promise<void> {
+  return new Promise((done, fail) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.setNoDelay(true);
+    let text = '';
+    let stage = 0;
+    socket.setEncoding('latin1');
+    socket.on('data', (chunk: string) => {
+      text += chunk;
+      if (stage === 0 && text.endsWith('\n')) {
+        stage = 1;
+        text = '';
+        socket.write('EHLO client.stranger.test\r\n');
+      } else if (stage === 1 && /^250 .*\r\n$/m.test(text)) {
+        stage = 2;
+        text = '';
+        socket.write(envelope);
+      }
+    });
+    socket.on('error', fail);
+    socket.on('close', () => {
+      if (/^250 .*\r\n(?:5\d\d .*\r\n)+221 /.test(text)) done();
+      else fail(new Error(`not a refusal: ${JSON.stringify(text)}`));
+    });
+  });
+}
+
+/** The policy server is a process of its own. */
+async function startPolicy(): Promise<ChildProcess> {
+  const policy = spawn(process.execPath, [process.argv[1] as string, 'policy'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(policy.stdout as NodeJS.ReadableStream, 'data');
+  return policy;
+}
+
+function servePolicy(): void {
+  const answer = 'action=REJECT go away\n\n';
+  const server = createServer((socket) => {
+    socket.setNoDelay(true);
+    let last = '';
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (chunk) => {
+      const text = last + chunk.toString('latin1');
+      let count = 0;
+      let from = 0;
+      for (let at = text.indexOf('\n\n'); at >= 0; at = text.indexOf('\n\n', from)) {
+        count += 1;
+        from = at + 2;
+      }
+      last = text.slice(from);
+      if (count > 0) socket.write(answer.repeat(count));
+    });
+  });
+  server.listen(POLICY_PORT, '127.0.0.1', () => process.stdout.write('ready\n'));
+}
+
+function formatPrograms({ cpuByProgram }: Measurement): string {
+  return [...cpuByProgram]
+    .filter(([, microseconds]) => microseconds >= 1)
+    .sort(([, a], [, b]) => b - a)
+    .map(([name, microseconds]) => `${name} ${microseconds.toFixed(0)}`)
+    .join(', ');
+}
+
+function medianOf(list: readonly Measurement[]): Measurement {
+  const sorted = [...list].sort((a, b) => a.refusalsPerSecond - b.refusalsPerSecond);
+  return sorted[Math.floor(sorted.length / 2)] as Measurement;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${(error as Error).stack}\n`);
+  process.exitCode = 1;
+});
