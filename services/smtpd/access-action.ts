@@ -158,7 +158,18 @@ function unavailable(action: string, scope: ActionScope, found: FoundAction): Ve
     const why = `action ${action} is unavailable in smtpd_etrn_restrictions`;
     return { kind: 'dunno', notes: [warning(`access table ${found.table}: ${why}`)] };
   }
-  return skippedEarly(action, scope, found);
+  return skippedEarly(action, scope, found) ?? leftToFilter(action, scope, found);
+}
+
+/** Where a filter has the message, there is no queue file to do something to. */
+function leftToFilter(
+  action: string,
+  { settings }: ActionScope,
+  { table }: FoundAction,
+): Verdict | undefined {
+  if (settings.smtpd_proxy_filter === '') return undefined;
+  const why = `with smtpd_proxy_filter specified, action ${action} is unavailable`;
+  return { kind: 'dunno', notes: [warning(`access table ${table}: ${why}`)] };
 }
 
 /** Before MAIL there is no message to do something to; Postfix says so of VRFY as well. */

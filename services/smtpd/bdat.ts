@@ -6,6 +6,7 @@
  * and so are those that follow, until the last one or RSET.
  */
 import type { CleanupMessage } from '../../lib/clients/cleanup.ts';
+import { declineContent } from './before-queue.ts';
 import { type Chunk, ChunkReader, parseChunk } from './chunk-reader.ts';
 import { finishContent, openContent, refuseContent } from './content.ts';
 import type { ContentReader } from './content-reader.ts';
@@ -74,7 +75,7 @@ async function openChunks(session: Session): Promise<ChunkedMessage | string> {
   if (message === undefined || transaction.recipients.length === 0) {
     return '554 5.5.1 Error: no valid recipients';
   }
-  const refusal = await session.refusal('data');
+  const refusal = (await session.refusal('data')) ?? (await declineContent(message));
   if (refusal !== undefined) return refusal;
   const reader = await openContent(session, transaction, message, 'chunks');
   return { transaction, message, reader, count: 0 };

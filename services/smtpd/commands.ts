@@ -5,6 +5,7 @@
  * address are in envelope-commands.ts.
  */
 import { bdat } from './bdat.ts';
+import { declineContent } from './before-queue.ts';
 import type { CountedCommand } from './command-counts.ts';
 import { openDotContent } from './content.ts';
 import { mail, rcpt, vrfy } from './envelope-commands.ts';
@@ -134,7 +135,7 @@ async function data(session: Session, words: readonly Word[]): Promise<Answer> {
     return { reply: '554 5.5.1 Error: no valid recipients' };
   }
   if (words.length > 1) return { reply: '501 5.5.4 Syntax: DATA' };
-  const refusal = await session.refusal('data');
+  const refusal = (await session.refusal('data')) ?? (await declineContent(message));
   if (refusal !== undefined) return { reply: refusal };
   const content = await openDotContent(session, transaction, message);
   return { reply: '354 End data with <CR><LF>.<CR><LF>', content };

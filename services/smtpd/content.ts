@@ -2,6 +2,7 @@
 
 import { CLEANUP_STATUS, type CleanupMessage } from '../../lib/clients/cleanup.ts';
 import { now } from '../../lib/clock/clock.ts';
+import { isFiltered } from './before-queue.ts';
 import { ContentReader, type ContentRules } from './content-reader.ts';
 import { formatContentEnd, formatContentStart } from './envelope.ts';
 import { formatReceived } from './received.ts';
@@ -21,6 +22,7 @@ export async function openContent(
   const isAuthenticated = client.login !== undefined && session.protocol === 'ESMTP';
   const utf8 = transaction.smtputf8 ? 'UTF8' : '';
   const [only] = transaction.recipients;
+  const isPassedOn = isFiltered(message) && session.forwarded !== undefined;
   const headers = formatReceived({
     clientName: client.name,
     clientAddress: client.address,
@@ -32,7 +34,7 @@ export async function openContent(
     onlyRecipient: transaction.recipients.length === 1 ? only : undefined,
     time: now(),
   });
-  await message.write(formatContentStart(transaction.orders, headers));
+  await message.write(formatContentStart(transaction.orders, isPassedOn ? [] : headers));
   return new ContentReader({
     newlines: client.newlines,
     lineBytesMax: parameters.line_length_limit,
@@ -72,8 +74,11 @@ export async function finishContent(
   session.stage = 'END-OF-MESSAGE';
   const { smtpd } = session;
   try {
-    const refusal = refuseContent(session, reader) ?? (await session.refusal('endOfData'));
+    const bad = refuseContent(session, reader);
+    if (bad !== undefined && isFiltered(message)) message.refuse(transaction.recipients[0]);
+    const refusal = bad ?? (await session.refusal('endOfData'));
     if (refusal !== undefined) return { reply: refusal };
+    if (isFiltered(message)) return await message.conclude(transaction.recipients[0]);
     await message.write(formatContentEnd(transaction.orders));
     const { status, reason } = await message.finish();
     // From here on there is nothing to take back.
@@ -100,7 +105,7 @@ export function refuseContent(session: Session, reader: ContentReader): string |
     return `${code} 5.5.2 ${myhostname} Error: bare <LF> received`;
   }
   if (reader.isTooBig) {
-    const queueId = transaction?.message?.queueId;
+    const queueId = transaction?.message?.queueId || 'NOQUEUE';
     smtpd.log.warn({ kind: 'text', queueId, text: 'queue file size limit exceeded' });
     return '552 5.3.4 Error: message file too big';
   }

@@ -8,6 +8,7 @@ import {
   parseMailParameters,
   parseRcptParameters,
 } from '../../lib/smtp/arguments.ts';
+import { type BeforeQueue, isFiltered } from './before-queue.ts';
 import { nonAsciiText } from './compatibility.ts';
 import { formatEnvelope, formatRecipient, type RecipientWishes } from './envelope.ts';
 import { noOrders } from './message-orders.ts';
@@ -50,12 +51,13 @@ export async function mail(session: Session, words: readonly Word[]): Promise<An
 }
 
 function newTransaction(
-  { smtpd }: Session,
+  { smtpd, commandLine: command }: Session,
   sender: GivenAddress,
   wishes: MailParameters,
 ): Transaction {
   const arrival = now();
   return {
+    command,
     sender,
     arrival,
     instance: smtpd.nextInstance(arrival),
@@ -149,7 +151,9 @@ export async function rcpt(session: Session, words: readonly Word[]): Promise<An
   }
   if (mustDeclare(session, recipient.address, 'recipient')) return { reply: UNDECLARED };
   const refused =
-    (await refuseRecipient(session, recipient)) ?? (await openMessage(session, transaction));
+    (await refuseRecipient(session, recipient)) ??
+    (await openMessage(session, transaction)) ??
+    (await refuseFiltered(session, transaction));
   if (refused !== undefined) return { reply: refused };
   return acceptRecipient(transaction, recipient.address, {
     notify: wishes.notify,
@@ -174,7 +178,8 @@ async function openMessage(
   transaction: Transaction,
 ): Promise<string | undefined> {
   if (transaction.message !== undefined) return undefined;
-  const { smtpd, client } = session;
+  const { smtpd } = session;
+  if (smtpd.beforeQueue !== undefined) return openFiltered(session, transaction, smtpd.beforeQueue);
   const message = await smtpd.openMessage(transaction);
   if (message === undefined) return '451 4.3.0 Error: queue file write error';
   // The client may have gone while we waited.
@@ -183,16 +188,47 @@ async function openMessage(
     return '451 4.3.0 Error: queue file write error';
   }
   transaction.message = message;
+  logClient(session, transaction, message.queueId);
+  await message.write(formatEnvelope(smtpd.envelopeFacts(session, transaction, message)));
+  return undefined;
+}
+
+/** Begins a message that goes to a filter before it is in any queue. */
+async function openFiltered(
+  session: Session,
+  transaction: Transaction,
+  filter: BeforeQueue,
+): Promise<string | undefined> {
+  const message = await filter.begin(session);
+  if (typeof message === 'string') return message;
+  if (session.transaction !== transaction) {
+    message.abort();
+    return '451 4.3.0 Error: queue file write error';
+  }
+  transaction.message = message;
+  logClient(session, transaction, undefined);
+  return undefined;
+}
+
+/** What the filter says of a recipient. */
+async function refuseFiltered(
+  { commandLine }: Session,
+  { message }: Transaction,
+): Promise<string | undefined> {
+  return message !== undefined && isFiltered(message) ? message.recipient(commandLine) : undefined;
+}
+
+/** Whose a message is, in the log. */
+function logClient(session: Session, transaction: Transaction, queueId: string | undefined): void {
+  const { smtpd, client } = session;
   smtpd.log.info({
     kind: 'client',
-    queueId: message.queueId,
+    queueId,
     client: client.label,
     ...(client.login === undefined ? {} : { saslMethod: 'XCLIENT', saslUsername: client.login }),
     ...(transaction.saslSender === '' ? {} : { saslSender: transaction.saslSender }),
     ...(session.forwarded === undefined ? {} : originOf(session, session.forwarded)),
   });
-  await message.write(formatEnvelope(smtpd.envelopeFacts(session, transaction, message)));
-  return undefined;
 }
 
 /** What a message was called where it comes from, and whom it came from. */

@@ -8,6 +8,7 @@ export interface Trace {
   readonly hostname: string;
   readonly mailName: string;
   readonly protocol: string;
+  /** '': it has none yet. */
   readonly queueId: string;
   /** Named only when it is the only one: nobody learns who else got the message. */
   readonly onlyRecipient: string | undefined;
@@ -19,7 +20,8 @@ export interface Trace {
 export function formatReceived(trace: Trace): string[] {
   const date = formatDate(trace.time);
   const from = trace.helo ?? trace.clientName;
-  const by = `\tby ${trace.hostname} (${trace.mailName}) with ${trace.protocol} id ${trace.queueId}`;
+  const id = trace.queueId === '' ? '' : ` id ${trace.queueId}`;
+  const by = `\tby ${trace.hostname} (${trace.mailName}) with ${trace.protocol}${id}`;
   const client = `Received: from ${from} (${trace.clientName} [${literal(trace.clientAddress)}])`;
   return trace.onlyRecipient === undefined
     ? [client, `${by};`, `\t${date}`]

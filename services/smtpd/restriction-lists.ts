@@ -1,4 +1,5 @@
 /** The smtpd_*_restrictions of main.cf, and what each is asked for. */
+import { overrides } from '../../lib/clients/receive-overrides.ts';
 import type { Configuration } from '../../lib/config/configuration.ts';
 import { formatOrigin } from '../../lib/config/source.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
@@ -76,7 +77,9 @@ export function readRestrictionLists(
       ...early,
       ...(settings.smtpd_delay_reject ? sender : []),
       ...(settings.smtpd_relay_before_recipient_restrictions ? [relay, own] : [own, relay]),
-      ...implied('reject_unlisted_recipient', 'recipient'),
+      ...(overrides(settings.receive_override_options, 'no_unknown_recipient_checks')
+        ? []
+        : implied('reject_unlisted_recipient', 'recipient')),
     ),
     data: used(read('smtpd_data_restrictions', 'data')),
     endOfData: used(read('smtpd_end_of_data_restrictions', 'end-of-data')),

@@ -12,6 +12,7 @@ import { AnvilClient } from '../../lib/clients/anvil.ts';
 import { CLEANUP_FLAG, CleanupClient, type CleanupMessage } from '../../lib/clients/cleanup.ts';
 import { FlushClient } from '../../lib/clients/flush.ts';
 import { clientOptions } from '../../lib/clients/options.ts';
+import { receiveMask } from '../../lib/clients/receive-overrides.ts';
 import { RESOLVE, type Resolution, RewriteClient } from '../../lib/clients/rewrite.ts';
 import { VerifyClient } from '../../lib/clients/verify.ts';
 import { monotonic } from '../../lib/clock/clock.ts';
@@ -35,6 +36,7 @@ import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
 import { openTable, openTables, TableError, type TableList } from '../../lib/table/table.ts';
 import { decide } from './access.ts';
+import { BeforeQueue } from './before-queue.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
 import { oldDefaultsOf } from './compatibility.ts';
 import type { NewlineRule } from './content-reader.ts';
@@ -85,6 +87,8 @@ export class Smtpd {
   readonly isStandalone: boolean;
   /** Addresses may be any bytes, and the log says so: compatibility_level is old. */
   readonly acceptsBytes: boolean;
+  /** smtpd_proxy_filter. */
+  readonly beforeQueue: BeforeQueue | undefined;
   /** There are `smtpd_noop_commands`. */
   readonly hasIgnoredCommands: boolean;
   readonly #doors: Partial<Doors>;
@@ -108,6 +112,8 @@ export class Smtpd {
   /** There may be something to add to a refusal. */
   readonly hasFooters: boolean;
   readonly #footers: TableList;
+  /** receive_override_options: what is left to be asked of cleanup. */
+  readonly #receiveMask: number;
   readonly #policies: PolicySource[] = [];
   #messages = 0;
   #space = { bytes: 0, checkedAt: Number.NEGATIVE_INFINITY };
@@ -121,6 +127,10 @@ export class Smtpd {
     this.isStandalone = context.standalone;
     this.resolver =
       doors.resolver ?? openResolver({ nameservers: splitList(parameters.dns_nameservers) });
+    this.beforeQueue =
+      context.standalone || parameters.smtpd_proxy_filter === ''
+        ? undefined
+        : new BeforeQueue(parameters, this.resolver, log);
     const options = { ...clientOptions(configuration, log), patience: PATIENCE };
     this.#cleanup =
       doors.cleanup ??
@@ -154,6 +164,7 @@ export class Smtpd {
             anvil: new AnvilClient(clientOptions(configuration, log)),
             log,
           };
+    this.#receiveMask = receiveMask(parameters.receive_override_options);
     const { tables } = context;
     const matchList = (name: Parameters<typeof openMatchList>[1]) =>
       openMatchList(configuration, name, (table) => openTable(table, tables));
@@ -360,7 +371,7 @@ export class Smtpd {
       CLEANUP_FLAG.SMTP_REPLY |
       (transaction.smtputf8 ? CLEANUP_FLAG.SMTPUTF8 : 0);
     try {
-      return await this.#cleanup.open(flags);
+      return await this.#cleanup.open(flags & this.#receiveMask);
     } catch (error) {
       this.log.warn(`cannot reach cleanup: ${(error as Error).message}`);
       return undefined;

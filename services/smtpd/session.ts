@@ -79,6 +79,8 @@ export class Session {
   forwarded: Forwarded | undefined;
   /** The client sent more than it may before our reply. */
   pipelined = false;
+  /** The line of the command at hand. */
+  commandLine = '';
   /** The command at hand, in capitals; `CONNECT` before the first. */
   stage = 'CONNECT';
   /** The reply that refused the client when it connected. */
@@ -147,7 +149,7 @@ export class Session {
     const { transaction, helo, client } = this;
     this.smtpd.log.info({
       kind: 'reject',
-      queueId: transaction?.message?.queueId,
+      queueId: transaction?.message?.queueId || undefined,
       action,
       stage: this.stage,
       client: client.label,
@@ -337,6 +339,7 @@ export class Session {
   }
 
   #take(word: string, words: readonly Word[], line: Line): Promise<void> | void {
+    this.commandLine = line.text;
     const command = findCommand(word);
     this.counts.start(command?.counted ?? 'unknown');
     if (command === undefined) return this.#refuseUnknown(word, line);

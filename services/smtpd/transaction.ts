@@ -92,6 +92,8 @@ export interface MessageOrders {
  * message, or the end of the session. Nothing of it is ever reset field by field.
  */
 export interface Transaction {
+  /** MAIL, as the client said it. */
+  readonly command: string;
   readonly sender: GivenAddress;
   /** Milliseconds since the epoch. */
   readonly arrival: number;
