@@ -171,7 +171,7 @@ class Evaluation {
       forbidden: own,
     }: Extract<Verdict, { kind: 'permit' | 'dunno' }>,
   ): Decision | undefined | Promise<Decision | undefined> {
-    this.#notes.push(...afterwards);
+    if (!rule.warnOnly && !frame.warnOnly) this.#notes.push(...afterwards);
     const forbidden = own ?? this.#frames.find((each) => each.forbidden !== undefined)?.forbidden;
     if (forbidden !== undefined) return this.#judge(frame, rule, forbidden);
     this.#frames = [];

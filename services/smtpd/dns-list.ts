@@ -107,6 +107,16 @@ function each(
   return Object.fromEntries(Object.entries(whoms).map(([name, whom]) => [name, make(whom)]));
 }
 
+/** reject_rbl_client for one list. */
+export function refuseByList(
+  list: DnsList,
+  facts: Facts,
+  knowledge: Knowledge,
+): Verdict | Promise<Verdict> {
+  const asked = clientAddress(facts);
+  return asked?.key === undefined ? DUNNO : refuseListed(list, asked.key, asked, facts, knowledge);
+}
+
 /** A domain that can be on a list; `undefined` for addresses and nonsense. */
 function domainKey(name: string): string | undefined {
   const domain = domainOf(name);

@@ -203,7 +203,7 @@ export class RestrictionParser {
 }
 
 /** What stands behind one of these is never reached. */
-const FINAL: ReadonlySet<string> = new Set(['permit', 'reject', 'defer']);
+const FINAL: ReadonlySet<string> = new Set(['permit', 'reject', 'defer', 'check_relay_domains']);
 
 function followed(restriction: Restriction, word: string, next: string | undefined): Restriction {
   if (next === undefined) return restriction;

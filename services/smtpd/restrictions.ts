@@ -7,6 +7,7 @@ import { VERIFY_RESTRICTIONS } from './address-verification.ts';
 import { notedOwnNetwork, notedRelayDomain } from './compatibility.ts';
 import { DNS_RESTRICTIONS } from './dns-restrictions.ts';
 import { permitMxBackup } from './mx-backup.ts';
+import { OBSOLETE_RESTRICTIONS } from './obsolete-restrictions.ts';
 import { destinationOf, refuseForeign } from './relay-barrier.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
 import { LOGIN_RESTRICTIONS } from './sender-login.ts';
@@ -75,6 +76,7 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   ...DNS_RESTRICTIONS,
   ...LOGIN_RESTRICTIONS,
   ...VERIFY_RESTRICTIONS,
+  ...OBSOLETE_RESTRICTIONS,
 };
 
 function permitOwnDestination(facts: Facts, { settings, oldDefaults }: Knowledge): Verdict {

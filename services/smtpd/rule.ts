@@ -58,6 +58,10 @@ export interface Knowledge {
   readonly resolver: Resolver;
   /** The address families that there are: `inet_protocols`. */
   readonly families: Families;
+  /** Whether a name is in relay_domains: of long ago. */
+  isRelayDomain(name: string): Promise<boolean>;
+  /** What the log has said, and need not say again. */
+  readonly warned: Set<string>;
   /** rbl_reply_maps. */
   readonly listReplies: TableList;
   /** smtpd_sender_login_maps. */

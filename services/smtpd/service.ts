@@ -38,8 +38,10 @@ import { openTable, openTables, TableError, type TableList } from '../../lib/tab
 import { decide } from './access.ts';
 import { BeforeQueue } from './before-queue.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
+import { UNKNOWN } from './client-name.ts';
 import { oldDefaultsOf } from './compatibility.ts';
 import type { NewlineRule } from './content-reader.ts';
+import { filteredResolver } from './dns-reply-filter.ts';
 import type { Doors, PolicySource } from './doors.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
@@ -87,6 +89,8 @@ export class Smtpd {
   readonly isStandalone: boolean;
   /** Addresses may be any bytes, and the log says so: compatibility_level is old. */
   readonly acceptsBytes: boolean;
+  /** smtpd_command_filter. */
+  readonly commandFilter: TableList | undefined;
   /** smtpd_proxy_filter. */
   readonly beforeQueue: BeforeQueue | undefined;
   /** There are `smtpd_noop_commands`. */
@@ -209,8 +213,20 @@ export class Smtpd {
     const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
     const logged = matchList('smtpd_log_access_permit_actions');
     const backups = matchList('permit_mx_backup_networks');
+    const relayDomains = matchList('relay_domains');
+    const open = (parameter: 'smtpd_command_filter' | 'smtpd_dns_reply_filter') =>
+      openTables(parameters[parameter], { ...tables, parameter });
+    const commandFilter = open('smtpd_command_filter');
+    this.commandFilter = commandFilter.tables.length > 0 ? commandFilter : undefined;
+    const replyFilter = open('smtpd_dns_reply_filter');
     this.#knowledge = {
-      resolver: this.resolver,
+      resolver:
+        replyFilter.tables.length > 0
+          ? filteredResolver(this.resolver, replyFilter, log)
+          : this.resolver,
+      isRelayDomain: async (name) =>
+        name !== UNKNOWN && (await relayDomains.matchName(name)).matched,
+      warned: new Set(),
       families: this.families,
       senderLogins: openTables(parameters.smtpd_sender_login_maps, {
         ...tables,

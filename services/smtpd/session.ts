@@ -6,10 +6,12 @@
 import type { Socket } from 'node:net';
 import { sleep } from '../../lib/clock/clock.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
+import type { TableList } from '../../lib/table/table-list.ts';
 import { BDAT_CONTENT, type ChunkedMessage } from './bdat.ts';
 import type { ClientLimits, LimitedEvent } from './client-limits.ts';
 import { lookupClientName, NAMELESS, UNKNOWN } from './client-name.ts';
 import { CommandCounts, type CountedCommand } from './command-counts.ts';
+import { filteredCommand } from './command-filter.ts';
 import type { Line } from './command-input.ts';
 import { type Command, findCommand } from './commands.ts';
 import { type Connection, openConnection } from './connection.ts';
@@ -324,6 +326,21 @@ export class Session {
     }
     if (line.isBare && this.client.newlines === 'reject') return this.#refuseBareLineFeed();
     if (!line.isUtf8 && parameters.smtputf8_enable) return this.#answerError(UTF8_ERROR);
+    const { commandFilter } = this.smtpd;
+    if (commandFilter !== undefined) return this.#filter(line, commandFilter);
+    return this.#understand(line);
+  }
+
+  async #filter(line: Line, tables: TableList): Promise<void> {
+    const { smtpd, client } = this;
+    const text = await filteredCommand(line.text, tables, client.label, smtpd.log);
+    if (text !== undefined) return this.#understand({ ...line, text });
+    const reply = `421 4.3.0 ${smtpd.parameters.myhostname} Server local data error`;
+    smtpd.log.info(`NOQUEUE: reject: ${this.stage} from ${client.label}: ${reply}`);
+    return this.#answer({ reply, closes: true });
+  }
+
+  #understand(line: Line): Promise<void> | void {
     const words = splitWords(line.text);
     const word = words[0]?.text;
     if (word === undefined) return this.#answerError(SYNTAX_ERROR);

@@ -6,9 +6,14 @@ import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { ACCESS_SETTINGS } from './access-exchanges.ts';
 import { compareServers } from './compare.ts';
 import { converse } from './dialogue.ts';
+import { RARE_SETTINGS } from './rare-exchanges.ts';
 
 test('access tables decide as in Postfix', { skip: whyNoPostfix(), concurrency: 4 }, (t) =>
   compareServers(t, ACCESS_SETTINGS),
+);
+
+test('what is rare is as in Postfix', { skip: whyNoPostfix(), concurrency: 4 }, (t) =>
+  compareServers(t, RARE_SETTINGS),
 );
 
 // Postfix's smtpd panics.
