@@ -1,6 +1,7 @@
 /** reject_unverified_sender, reject_unverified_recipient: verify(8) knows whether an address works. */
+import { isProbeSender } from '../../lib/address/probe-sender.ts';
 import { RECIPIENT_STATUS, type VerifyAnswer } from '../../lib/clients/verify.ts';
-import { sleep } from '../../lib/clock/clock.ts';
+import { now, sleep } from '../../lib/clock/clock.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
 import { tempfail } from './dns-restrictions.ts';
 import type { Knowledge, Restriction, Settings } from './rule.ts';
@@ -54,10 +55,12 @@ async function requireVerified(
   knowledge: Knowledge,
 ): Promise<Verdict> {
   const { settings } = knowledge;
-  const own = subject.name.toLowerCase();
+  const probe = {
+    sender: settings.address_verify_sender,
+    ttlSeconds: settings.address_verify_sender_ttl,
+  };
   // Our own probes come from it.
-  const probe = settings.address_verify_sender.toLowerCase();
-  if (own === probe || own.startsWith(`${probe}@`)) return DUNNO;
+  if (isProbeSender(subject.name, probe, Math.floor(now() / 1000))) return DUNNO;
   const status = subject.kind === 'sender' ? '4.1.7' : '4.1.1';
   const answer = await poll(subject.name, knowledge);
   if (answer === undefined || answer.status !== 0) {

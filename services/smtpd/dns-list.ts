@@ -7,6 +7,7 @@ import { isHostname } from '../../lib/dns/domain.ts';
 import { expandIpv6, reversedOctets } from '../../lib/dns/reverse-name.ts';
 import { parseListFilter } from './dns-list-filter.ts';
 import { listReply } from './dns-list-reply.ts';
+import { isEmptied } from './dns-reply-filter.ts';
 import { domainOf } from './dns-restrictions.ts';
 import { destinationOf } from './relay-barrier.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
@@ -134,7 +135,7 @@ interface Listing {
 
 async function ask(list: DnsList, query: string, { resolver }: Knowledge): Promise<Listing> {
   const found = await resolver.lookupAddresses(query, [4]);
-  const failed = found.status === 'again' || found.status === 'invalid';
+  const failed = found.status === 'again' || found.status === 'invalid' || isEmptied(found);
   const notes = failed ? [warning(`${query}: RBL lookup error: ${found.reason}`)] : [];
   const hit = found.records.find(({ address }) => list.matches(address));
   return { isListed: hit !== undefined, failed, notes, answer: hit?.address ?? found.status };

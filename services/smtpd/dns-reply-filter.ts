@@ -7,6 +7,19 @@ import type { Resolver } from '../../lib/dns/resolver.ts';
 import type { Log } from '../../lib/log/log.ts';
 import { TableError } from '../../lib/table/table.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
+import { type Note, warning } from './verdict.ts';
+
+const ALL_DROPPED = 'DNS reply filter drops all results';
+
+/** Whether there were records, and the filter took them all. */
+export function isEmptied({ status, reason }: DnsAnswer<unknown>): boolean {
+  return status === 'not-found' && reason.endsWith(ALL_DROPPED);
+}
+
+/** What the log says of a name whose records are all gone. */
+export function emptiedNote(name: string, what: string): Note {
+  return warning(`${name}: ${what} lookup error: ${ALL_DROPPED}`);
+}
 
 /** A resolver whose answers went through the filter. */
 export function filteredResolver(resolver: Resolver, tables: TableList, log: Log): Resolver {
@@ -32,9 +45,7 @@ export function filteredResolver(resolver: Resolver, tables: TableList, log: Log
       if (!(error instanceof TableError)) throw error;
       return nothing(found, 'again', 'Invalid DNS reply filter syntax');
     }
-    return kept.length > 0
-      ? { ...found, records: kept }
-      : nothing(found, 'not-found', 'DNS reply filter drops all results');
+    return kept.length > 0 ? { ...found, records: kept } : nothing(found, 'not-found', ALL_DROPPED);
   };
   const address = ({ family, address: text }: { family: 4 | 6; address: string }) =>
     `${family === 4 ? 'A' : 'AAAA'} ${text}`;

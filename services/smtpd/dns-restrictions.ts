@@ -2,6 +2,7 @@
 import { RESOLVE, type Resolution } from '../../lib/clients/rewrite.ts';
 import { type DnsAnswer, isNullMx } from '../../lib/dns/answer.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
+import { emptiedNote, isEmptied } from './dns-reply-filter.ts';
 import type { Knowledge, Restriction } from './rule.ts';
 import { checkHelo } from './syntax-restrictions.ts';
 import {
@@ -55,12 +56,16 @@ export const DNS_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   reject_unknown_recipient_domain: requireRecipientDomain,
 };
 
-async function requireHost(name: string, { resolver, families, settings }: Knowledge) {
+async function requireHost(
+  name: string,
+  { resolver, families, settings }: Knowledge,
+): Promise<Verdict> {
   const found = await firstFound([
     () => resolver.lookupAddresses(name, families),
     () => resolver.lookupMx(name),
   ]);
   const subject: Subject = { name, kind: 'helo' };
+  if (isEmptied(found)) return { kind: 'dunno', notes: [emptiedNote(name, 'address or MX')] };
   return judge(found, subject, 'Host not found', {
     code: settings.unknown_hostname_reject_code,
     status: '4.7.1',
@@ -88,6 +93,7 @@ async function requireDomain(
     async () => exchangers,
     () => resolver.lookupAddresses(domain, families),
   ]);
+  if (isEmptied(found)) return { kind: 'dunno', notes: [emptiedNote(domain, 'MX or address')] };
   return judge(found, subject, 'Domain not found', {
     code: settings.unknown_address_reject_code,
     status: subject.kind === 'sender' ? '4.1.8' : '4.1.2',
@@ -106,7 +112,7 @@ async function firstFound(lookups: readonly Lookup[]): Promise<DnsAnswer<unknown
     answers.push(answer);
   }
   const last = answers.at(-1) as DnsAnswer<unknown>;
-  return answers.find(({ status }) => status === 'again') ?? last;
+  return answers.find(({ status }) => status === 'again') ?? answers.find(isEmptied) ?? last;
 }
 
 function judge(

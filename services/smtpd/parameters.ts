@@ -5,6 +5,7 @@ export const PARAMETERS = [
   'address_verify_poll_count',
   'address_verify_poll_delay',
   'address_verify_sender',
+  'address_verify_sender_ttl',
   'address_verify_service_name',
   'allow_untrusted_routing',
   'canonical_maps',

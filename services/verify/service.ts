@@ -5,6 +5,7 @@
  * cleanup, with probes: messages that are delivered nowhere, only tried. Keeps what it learns in
  * address_verify_map, which belongs to it alone. Postfix: verify(8).
  */
+import { probeSenderAt } from '../../lib/address/probe-sender.ts';
 import { CLEANUP_FLAG, CleanupClient } from '../../lib/clients/cleanup.ts';
 import { clientOptions } from '../../lib/clients/options.ts';
 import { RECIPIENT_STATUS } from '../../lib/clients/verify.ts';
@@ -30,6 +31,7 @@ const PARAMETERS = [
   'address_verify_positive_expire_time',
   'address_verify_positive_refresh_time',
   'address_verify_sender',
+  'address_verify_sender_ttl',
   'cleanup_service_name',
   'mail_name',
   'myhostname',
@@ -187,11 +189,16 @@ export class Verifier {
 
   /** A message that is delivered nowhere: the agent tells us what would have become of it. */
   async #probe(address: string): Promise<void> {
-    const { address_verify_sender, myorigin, myhostname, mail_name } = this.#context.parameters;
-    const sender =
-      address_verify_sender === '' || address_verify_sender.includes('@')
-        ? address_verify_sender
-        : `${address_verify_sender}@${myorigin}`;
+    const { parameters } = this.#context;
+    const { myorigin, myhostname, mail_name } = parameters;
+    const local = probeSenderAt(
+      {
+        sender: parameters.address_verify_sender,
+        ttlSeconds: parameters.address_verify_sender_ttl,
+      },
+      Math.floor(now() / 1000),
+    );
+    const sender = local === '' || local.includes('@') ? local : `${local}@${myorigin}`;
     const message = await this.#cleanup.open(CLEANUP_FLAG.MAP_OK);
     const { seconds, microseconds } = nowMicroseconds();
     const date = formatDate(now());

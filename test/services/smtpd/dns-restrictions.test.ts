@@ -279,6 +279,29 @@ const SETTINGS = {
       ],
     },
   },
+  'lists of long ago': lists('reject_maps_rbl', { maps_rbl_domains: 'quiet.test, list.test' }),
+  'a filter of replies': {
+    main: {
+      ...NAMED,
+      ...forgiving,
+      smtpd_dns_reply_filter:
+        'regexp:{ {/^mx-only\\.test\\. [0-9]+ IN MX 10 mx\\.good\\.test\\.$$/ IGNORE}, {/IN A 192\\.0\\.2\\.80$$/ ignore}, {/^dead-mx/ BOGUS}, {/^5\\.0\\.0\\.127\\.list\\.test\\. .* A / IGNORE} }',
+      smtpd_sender_restrictions: 'reject_unknown_sender_domain',
+      smtpd_recipient_restrictions: 'reject_rbl_client list.test',
+    },
+    sessions: {
+      senders: [
+        EHLO,
+        ...['mx-only', 'address', 'dead-mx', 'good'].flatMap((name) => [
+          `MAIL FROM:<ann@${name}.test>`,
+          TO,
+          'RSET',
+        ]),
+        QUIT,
+      ],
+      listed: from('127.0.0.5', EHLO, FROM, TO, QUIT),
+    },
+  },
   'mail exchangers in networks': {
     main: {
       ...NAMED,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startMailSystem } from '../../support/mail-system.ts';
-import { whyNoPostfix } from '../../support/real-postfix.ts';
+import { commandOf, whyNoPostfix } from '../../support/real-postfix.ts';
 import { compareServers } from './compare.ts';
 import { converse, type Step } from './dialogue.ts';
 
@@ -65,6 +65,21 @@ const SETTINGS = {
       nobody: sender(''),
     },
   },
+  'senders of the hour': {
+    main: {
+      ...polls,
+      // Its number is the same for as long as this test will run: 2 at the time of writing.
+      address_verify_sender_ttl: '1000000000s',
+      smtpd_sender_restrictions: 'reject_unverified_sender',
+      local_recipient_maps: '',
+    },
+    sessions: {
+      'our own': sender('double-bounce1@lab.test'),
+      'our next': sender('double-bounce2@mx.lab.test'),
+      'some other': sender('double-bounce9@far.test'),
+      'none at all': sender('double-bounce@bad.far.test'),
+    },
+  },
   'senders with owners': {
     main: {
       smtpd_sender_login_maps: 'inline:{ {ann@client.test = ann} }',
@@ -81,6 +96,44 @@ for (const verify of ['ours', 'real'] as const) {
     compareServers(t, SETTINGS, { verify }),
   );
 }
+
+test('probes are sent from an address of the hour, as Postfix’s', {
+  skip: whyNoPostfix(),
+}, async (t) => {
+  const senders = await Promise.all(
+    (['ours', 'real'] as const).map(async (maker) => {
+      const mail = await startMailSystem(t, {
+        main: {
+          ...polls,
+          address_verify_sender: 'prober@probe.test',
+          address_verify_sender_ttl: '10000000s',
+          smtpd_recipient_restrictions: 'reject_unverified_recipient',
+        },
+        master: [`verify unix - - n - 1 ${commandOf('ours', maker, 'verify')}`],
+      });
+      await converse({ port: mail.port }, recipients('someone@lab.test'));
+      return /from=<(prober[^>]*)>/.exec(await mail.waitForLog(/qmgr\[.*from=<prober/))?.[1];
+    }),
+  );
+  assert.match(senders[0] ?? '', /^prober[0-9A-Z]+@probe\.test$/);
+  assert.equal(senders[0], senders[1]);
+});
+
+test('verify forgets what has expired', async (t) => {
+  const mail = await startMailSystem(t, {
+    main: {
+      ...polls,
+      smtpd_recipient_restrictions: 'reject_unverified_recipient',
+      address_verify_cache_cleanup_interval: '3s',
+      address_verify_negative_expire_time: '1s',
+      address_verify_negative_refresh_time: '1s',
+    },
+  });
+  await converse({ port: mail.port }, recipients('root@lab.test', 'ghost@lab.test'));
+  await mail.waitForLog(/cache btree:\S+ full cleanup: retained=1 dropped=1 entries/);
+  const map = `btree:${mail.directory}/data/verify_cache`;
+  assert.match(mail.run('postmap', ['-s', map]).stdout, /^root@lab\.test\t[^\n]*\n$/);
+});
 
 test('what verify has found out stays in its map', async (t) => {
   const mail = await startMailSystem(t, {
