@@ -13,7 +13,13 @@ import { nonAsciiText } from './compatibility.ts';
 import { formatEnvelope, formatRecipient, type RecipientWishes } from './envelope.ts';
 import { noOrders } from './message-orders.ts';
 import type { Answer, Session } from './session.ts';
-import { type Forwarded, type GivenAddress, originLabel, type Transaction } from './transaction.ts';
+import {
+  type Client,
+  type Forwarded,
+  type GivenAddress,
+  originLabel,
+  type Transaction,
+} from './transaction.ts';
 import { joinWords, type Word } from './words.ts';
 
 const SMTPUTF8 = 'SMTPUTF8';
@@ -225,10 +231,14 @@ function logClient(session: Session, transaction: Transaction, queueId: string |
     kind: 'client',
     queueId,
     client: client.label,
-    ...(client.login === undefined ? {} : { saslMethod: 'XCLIENT', saslUsername: client.login }),
+    ...loginOf(client),
     ...(transaction.saslSender === '' ? {} : { saslSender: transaction.saslSender }),
     ...(session.forwarded === undefined ? {} : originOf(session, session.forwarded)),
   });
+}
+
+function loginOf({ login }: Client) {
+  return login === undefined ? {} : { saslMethod: login.method, saslUsername: login.username };
 }
 
 /** What a message was called where it comes from, and whom it came from. */

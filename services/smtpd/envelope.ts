@@ -51,8 +51,8 @@ export function formatEnvelope(facts: EnvelopeFacts): Buffer {
   const context = client.isLocalRewrite ? 'local' : 'remote';
   attribute('rewrite_context', forwarded?.rewriteContext ?? context);
   if (client.login !== undefined) {
-    attribute('sasl_method', 'XCLIENT');
-    attribute('sasl_username', client.login);
+    attribute('sasl_method', client.login.method);
+    attribute('sasl_username', client.login.username);
   }
   optional('sasl_sender', transaction.saslSender);
   optional('envelope_id', transaction.envelopeId);

@@ -42,9 +42,10 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
     pipelined
       ? reject(503, '5.5.0', rejected(subject, 'Improper use of SMTP command pipelining'))
       : DUNNO,
-  // There is no TLS.
-  reject_plaintext_session: (_facts, { settings }) =>
-    reject(settings.plaintext_reject_code, '4.7.1', 'Session encryption is required'),
+  reject_plaintext_session: ({ isEncrypted }, { settings }) =>
+    isEncrypted
+      ? DUNNO
+      : reject(settings.plaintext_reject_code, '4.7.1', 'Session encryption is required'),
   reject_multi_recipient_bounce: ({ sender, recipientCount, subject }, { settings }) =>
     sender === '' && recipientCount > 1
       ? reject(

@@ -18,6 +18,8 @@ export interface Facts {
   /** What the list speaks of. */
   readonly subject: Subject;
   readonly client: Client;
+  /** TLS is on. */
+  readonly isEncrypted: boolean;
   readonly helo: string | undefined;
   readonly sender: string | undefined;
   readonly senderRoute: Resolution | undefined;

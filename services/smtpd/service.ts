@@ -342,9 +342,10 @@ export class Smtpd {
     session: Session,
     { recipient, etrnDomain, deferred }: Concern = {},
   ): Promise<Decision> {
-    const { client, helo, transaction, pipelined } = session;
+    const { client, helo, transaction, pipelined, isEncrypted } = session;
     const facts = {
       client,
+      isEncrypted,
       helo,
       sender: transaction?.sender.address,
       senderRoute: transaction?.sender.route,

@@ -74,6 +74,8 @@ export class Session {
   client: Client;
   helo: string | undefined;
   protocol: 'SMTP' | 'ESMTP' = 'SMTP';
+  /** Nobody else can read what is said: TLS is on. */
+  isEncrypted = false;
   transaction: Transaction | undefined;
   /** A message comes by BDAT, or one of its chunks was refused. */
   chunks: ChunkedMessage | 'refused' | undefined;

@@ -3,6 +3,7 @@ import type { Resolution } from '../../lib/clients/rewrite.ts';
 import { type NameStatus, UNKNOWN } from './client-name.ts';
 import type { NewlineRule } from './content-reader.ts';
 import type { Offer } from './keywords.ts';
+import type { Login } from './login.ts';
 
 /** Who a client is, and what it may therefore do. */
 export interface Client {
@@ -32,8 +33,7 @@ export interface Client {
   readonly mayXclient: boolean;
   /** It may name another client for the log; as long as the session lasts. */
   readonly mayXforward: boolean | undefined;
-  /** Whom XCLIENT named as logged in. */
-  readonly login: string | undefined;
+  readonly login: Login | undefined;
 }
 
 /** What XFORWARD told, for the next message. What it did not tell of the client is `unknown`. */

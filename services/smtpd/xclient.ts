@@ -20,6 +20,7 @@ export function xclient(session: Session, words: readonly Word[]): Answer | Prom
     return told.again.includes(attribute) ? 'again' : 'missing';
   };
   const reverse = told.REVERSE_NAME;
+  const username = available(login);
   const known = {
     name: name ?? client.name,
     address: told.ADDR ?? client.address,
@@ -39,7 +40,7 @@ export function xclient(session: Session, words: readonly Word[]): Answer | Prom
         : statusOf('REVERSE_NAME', reverse),
     serverAddress: told.DESTADDR ?? client.serverAddress,
     serverPort: told.DESTPORT ?? client.serverPort,
-    login: available(login),
+    login: username === undefined ? undefined : { method: 'XCLIENT', username },
   };
   return session.restart(changed, {
     helo: available(helo),
