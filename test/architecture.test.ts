@@ -97,6 +97,7 @@ const DOORS: Readonly<Record<string, string>> = {
   'dns-packet': 'lib/dns/',
   koffi: 'lib/os/',
   libqp: 'lib/message/',
+  'node:tls': 'lib/tls/',
   pino: 'lib/log/',
   piscina: 'lib/async/',
   'smtp-server': 'services/smtpd/connection.ts',

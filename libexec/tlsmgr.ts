@@ -1,0 +1,4 @@
+import { runMultiServer } from '../lib/server/multi-server.ts';
+import { tlsmgr } from '../services/tlsmgr/service.ts';
+
+runMultiServer(tlsmgr);
