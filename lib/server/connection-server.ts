@@ -103,6 +103,8 @@ class ConnectionServer<P extends ParameterName, S> implements Skeleton<P, S> {
         if (passed === undefined) return;
         client = passed.socket;
         client.on('error', () => {});
+        // Whoever handed it over waits for this, to see that it was taken.
+        socket.destroy();
         await this.#service.serve(client, context, state, passed);
       } else {
         await this.#service.serve(client, context, state);

@@ -58,9 +58,6 @@ async function awaitDescriptor(local: number): Promise<number | undefined> {
   const poller = new Poller();
   const expiresAt = monotonic() + TIME_LIMIT_MS;
   for (;;) {
-    const remaining = expiresAt - monotonic();
-    if (remaining <= 0) throw new IpcError('timeout on pass socket while receiving a connection');
-    await poller.poll([local], remaining);
     try {
       const fd = receiveDescriptor(local);
       if (fd !== undefined) return fd;
@@ -68,5 +65,8 @@ async function awaitDescriptor(local: number): Promise<number | undefined> {
       if ((error as NodeJS.ErrnoException).code === 'EBADMSG') return undefined;
       throw new IpcError('cannot receive a connection from pass socket', { cause: error });
     }
+    const remaining = expiresAt - monotonic();
+    if (remaining <= 0) throw new IpcError('timeout on pass socket while receiving a connection');
+    await poller.poll([local], remaining);
   }
 }

@@ -111,6 +111,8 @@ export const PARAMETERS = [
   'smtpd_sender_restrictions',
   'smtpd_soft_error_limit',
   'smtpd_timeout',
+  'smtpd_upstream_proxy_protocol',
+  'smtpd_upstream_proxy_timeout',
   'smtputf8_enable',
   'soft_bounce',
   'stress',

@@ -30,6 +30,7 @@ import { openResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
+import type { Endpoints } from '../../lib/net/proxy-header.ts';
 import { freeSpace } from '../../lib/os/files.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
@@ -56,6 +57,7 @@ import { RestrictionParser } from './restriction-parser.ts';
 import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
 import { Session } from './session.ts';
 import type { Client, GivenAddress, Transaction } from './transaction.ts';
+import { checkUpstream, clientEndpoints, UpstreamError } from './upstream-proxy.ts';
 import { type Decision, reasonText, type Step } from './verdict.ts';
 
 type Name = (typeof PARAMETERS)[number];
@@ -72,7 +74,9 @@ export const smtpd: ConnectionService<Name, Smtpd> = {
   name: 'smtpd',
   parameters: PARAMETERS,
   open: (context) => new Smtpd(context),
-  serve: (socket: Socket, _context, state) => new Session(socket, state).run(),
+  async serve(socket: Socket, _context, state, passed) {
+    await new Session(socket, state, passed ?? (await state.endpointsOf(socket))).run();
+  },
   stop: (_context, state) => state.close(),
 };
 
@@ -210,6 +214,7 @@ export class Smtpd {
     this.acceptsBytes = oldDefaults.smtputf8;
     const listings = openListings(parameters, tables);
     this.families = parseProtocols(parameters.inet_protocols);
+    checkUpstream(parameters);
     const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
     const logged = matchList('smtpd_log_access_permit_actions');
     const backups = matchList('permit_mx_backup_networks');
@@ -260,6 +265,17 @@ export class Smtpd {
     this.#limits?.anvil.close();
     this.#verify.close();
     for (const policy of this.#policies) policy.close();
+  }
+
+  /** Who a client is; `undefined` when the proxy in front of us did not say. */
+  async endpointsOf(socket: Socket): Promise<Endpoints | undefined> {
+    try {
+      return await clientEndpoints(socket, this.parameters, this.families);
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error;
+      this.log.warn(error.message);
+      return undefined;
+    }
   }
 
   /** smtpd_reject_footer_maps, smtpd_reject_footer. */

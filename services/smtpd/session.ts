@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { sleep } from '../../lib/clock/clock.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
+import { type Endpoints, socketEndpoints } from '../../lib/net/proxy-header.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
 import { BDAT_CONTENT, type ChunkedMessage } from './bdat.ts';
 import type { ClientLimits, LimitedEvent } from './client-limits.ts';
@@ -95,21 +96,25 @@ export class Session {
   #errors = 0;
   #junk = 0;
   #sink: ContentSink | undefined;
+  readonly #isUnproxied: boolean;
   /** The end was agreed upon, or the log has its reason already. */
   #isEnding = false;
   #hasEnded = false;
   readonly #closed: Promise<void>;
   #resolveClosed = () => {};
 
-  constructor(socket: Socket, smtpd: Smtpd) {
+  /** @param told who the client is; `undefined`: a proxy had to say so, and did not */
+  constructor(socket: Socket, smtpd: Smtpd, told: Endpoints | undefined) {
     this.smtpd = smtpd;
-    const address = plainAddress(socket.remoteAddress ?? '');
+    this.#isUnproxied = told === undefined;
+    const endpoints = told ?? socketEndpoints(socket);
+    const address = endpoints.clientAddress;
     this.client = {
       peerAddress: address,
       address,
-      port: String(socket.remotePort ?? 0),
-      serverAddress: plainAddress(socket.localAddress ?? ''),
-      serverPort: String(socket.localPort ?? 0),
+      port: endpoints.clientPort,
+      serverAddress: endpoints.serverAddress,
+      serverPort: endpoints.serverPort,
       ...NAMELESS,
       label: `${UNKNOWN}[${address}]`,
       network: undefined,
@@ -276,6 +281,9 @@ export class Session {
       perRequest: parameters.smtpd_per_request_deadline,
       bytesPerSecond: parameters.smtpd_min_data_rate,
     });
+    if (this.#isUnproxied) {
+      return this.#send({ reply: `421 4.3.0 ${parameters.myhostname} Server local error` });
+    }
     const tooMany = await this.#countIn();
     if (tooMany !== undefined) return this.#send({ reply: tooMany, closes: true });
     this.#send(await this.#greeting());
@@ -590,9 +598,4 @@ function soften(line: string): string {
     (_all, rest: string, status?: string) =>
       status === undefined ? `4${rest}` : `4${rest}4${status}`,
   );
-}
-
-/** IPv4 clients of a socket for both families look like IPv6. */
-function plainAddress(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
