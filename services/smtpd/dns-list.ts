@@ -4,8 +4,8 @@
  */
 import { isIPv4 } from 'node:net';
 import { isHostname } from '../../lib/dns/domain.ts';
+import { parseListFilter } from '../../lib/dns/list-filter.ts';
 import { expandIpv6, reversedOctets } from '../../lib/dns/reverse-name.ts';
-import { parseListFilter } from './dns-list-filter.ts';
 import { listReply } from './dns-list-reply.ts';
 import { isEmptied } from './dns-reply-filter.ts';
 import { domainOf } from './dns-restrictions.ts';

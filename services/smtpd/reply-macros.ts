@@ -1,10 +1,10 @@
 /** What templates of replies may name: rbl_reply_maps, smtpd_reject_footer. postconf(5). Pure. */
 import { now } from '../../lib/clock/clock.ts';
-import { expand } from '../../lib/config/expand.ts';
 import { formatDate } from '../../lib/message/date.ts';
+import { fillTemplate, type Macros } from '../../lib/smtp/reply-template.ts';
 import type { Facts, Settings } from './rule.ts';
 
-export type Macros = Readonly<Record<string, string | undefined>>;
+export type { Macros } from '../../lib/smtp/reply-template.ts';
 
 /** What is known of a session. */
 export type MacroFacts = Pick<Facts, 'client' | 'helo' | 'sender' | 'recipient'>;
@@ -48,37 +48,10 @@ export interface ReplyExpansion {
 }
 
 /**
- * Puts values into a template. What a client may have chosen is filtered, and never a template.
+ * Puts values into a template.
  *
  * @throws {ExpansionError} when the template is malformed
  */
 export function expandReply(template: string, { macros, settings, warn }: ReplyExpansion): string {
-  const allowed = new Set(charactersOf(settings.smtpd_expansion_filter));
-  return expand(template, (name) => {
-    if (!Object.hasOwn(macros, name)) {
-      warn(`unknown macro name "${name}" in expansion request`);
-      return undefined;
-    }
-    const clean = [...(macros[name] ?? '')].map((c) => (allowed.has(c) ? c : '_')).join('');
-    return clean.replaceAll('$', '$$$$');
-  });
+  return fillTemplate(template, { macros, allowed: settings.smtpd_expansion_filter, warn });
 }
-
-/** The characters behind `\t`, `\40`, `\\`. */
-function charactersOf(text: string): string {
-  return text.replace(/\\(?:([0-7]{1,3})|(.))/gs, (_all, octal?: string, letter = '') =>
-    octal === undefined
-      ? (ESCAPES[letter] ?? letter)
-      : String.fromCharCode(Number.parseInt(octal, 8)),
-  );
-}
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  a: '\x07',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-  v: '\v',
-};

@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { sleep } from '../../lib/clock/clock.ts';
+import { escapeBytes } from '../../lib/log/escape.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
 import { type Endpoints, socketEndpoints } from '../../lib/net/proxy-header.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
@@ -18,7 +19,6 @@ import { type Command, findCommand } from './commands.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { describeFailure } from './content.ts';
 import type { ContentInput } from './content-reader.ts';
-import { escapeBytes } from './escape.ts';
 import { order } from './message-orders.ts';
 import type { Concern, Smtpd } from './service.ts';
 import { type Client, type Forwarded, labelOf, type Transaction } from './transaction.ts';

@@ -1,6 +1,7 @@
 /** smtpd_upstream_proxy_protocol: a proxy in front of us tells who the client is, before all else. */
 import type { Socket } from 'node:net';
 import { DeadlineError, withDeadline } from '../../lib/async/deadline.ts';
+import { escapeBytes } from '../../lib/log/escape.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import {
   type Endpoints,
@@ -9,7 +10,6 @@ import {
   parseProxyHeader,
   socketEndpoints,
 } from '../../lib/net/proxy-header.ts';
-import { escapeBytes } from './escape.ts';
 
 /** The parameters that say so. */
 export interface UpstreamSettings {

@@ -1,5 +1,5 @@
 /** Which answers of a list count: `127.0.0.[1;3..5]`. postconf(5), reject_rbl_client. Pure. */
-import { FatalError } from '../../lib/log/fatal.ts';
+import { FatalError } from '../log/fatal.ts';
 
 const OCTET_MAX = 255;
 const PART = String.raw`(?:\d+|\[\d+(?:\.\.\d+)?(?:;\d+(?:\.\.\d+)?)*\])`;
