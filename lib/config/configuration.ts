@@ -59,6 +59,8 @@ export interface Configuration {
   /** What main.cf and the overrides set. */
   names(): string[];
   expand(text: string): string;
+  /** The same, but for these settings: `stress=yes`. */
+  but(...overrides: string[]): Configuration;
   /** `slow_destination_rate_delay`, else what its default says; undefined for an unknown suffix. */
   forTransport(transport: string, suffix: string): string | undefined;
   /** The same as a value: a number (times in seconds), or text for the feedback parameters. */
@@ -215,6 +217,12 @@ export function createConfiguration(parts: {
     origin: (name) => settings.get(name)?.origin,
     names: () => [...settings.keys()],
     expand: (value) => guard('', () => expand(value, lookup)),
+    but: (...overrides) => {
+      const others = overrides
+        .map(parseOverride)
+        .map((setting) => [setting.name, setting] as const);
+      return createConfiguration({ ...parts, settings: new Map([...settings, ...others]) });
+    },
     forTransport,
     valueForTransport,
     addresses,

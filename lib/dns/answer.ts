@@ -14,6 +14,8 @@ export interface DnsAnswer<R> {
   readonly records: readonly R[];
   /** Seconds that this may be remembered. */
   readonly ttl: number;
+  /** Nobody said how long. */
+  readonly isTtlGuessed?: boolean;
   /** The name that was asked, and the one that has the records (after CNAMEs). */
   readonly name: string;
   readonly canonical: string;

@@ -24,6 +24,8 @@ export interface RecordOf {
 const NXDOMAIN = 3;
 /** SERVFAIL, NOTIMP, REFUSED: this server is of no use now; the C library too says try again. */
 const USELESS = [2, 4, 5];
+/** What no zone says: remember a missing name this long. */
+const NEGATIVE_TTL_SECONDS = 5;
 const CNAMES_MAX = 10;
 const RECORDS_MAX = 1000;
 
@@ -53,7 +55,7 @@ export function answerFrom<T extends RecordType>(
   response: Response,
 ): DnsAnswer<RecordOf[T]> {
   if (USELESS.includes(response.rcode)) return failure(name, type, 'again');
-  if (response.rcode === NXDOMAIN) return failure(name, type, 'not-found', response.negativeTtl);
+  if (response.rcode === NXDOMAIN) return nothing(name, type, 'not-found', response);
   if (response.rcode !== 0) return failure(name, type, 'invalid');
 
   let ttl = Number.POSITIVE_INFINITY;
@@ -84,7 +86,17 @@ export function answerFrom<T extends RecordType>(
     const reason = failureReason(name, type, 'Malformed or unexpected name server reply');
     return failure(name, type, 'invalid', 0, reason);
   }
-  return failure(name, type, 'no-data', response.negativeTtl);
+  return nothing(name, type, 'no-data', response);
+}
+
+function nothing<T extends RecordType>(
+  name: string,
+  type: T,
+  status: 'not-found' | 'no-data',
+  { negativeTtl }: Response,
+): DnsAnswer<RecordOf[T]> {
+  if (negativeTtl !== undefined) return failure(name, type, status, negativeTtl);
+  return { ...failure(name, type, status, NEGATIVE_TTL_SECONDS), isTtlGuessed: true };
 }
 
 /** `undefined`: a record nobody should use. */

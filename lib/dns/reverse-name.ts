@@ -4,10 +4,16 @@ import { isIPv4, isIPv6 } from 'node:net';
 export function reverseName(address: string): string | undefined {
   if (isIPv4(address)) return `${reversedOctets(address)}.in-addr.arpa`;
   if (!isIPv6(address)) return undefined;
-  return `${[...expandIpv6(address).join('')].reverse().join('.')}.ip6.arpa`;
+  return `${reversedClient(address)}.ip6.arpa`;
 }
 
-/** `192.0.2.1` as `1.2.0.192`: what DNS lists are asked with. */
+/** An address as DNS lists are asked with it: octets or nibbles, the last first. */
+export function reversedClient(address: string): string {
+  if (isIPv4(address)) return reversedOctets(address);
+  return [...expandIpv6(address).join('')].reverse().join('.');
+}
+
+/** `192.0.2.1` as `1.2.0.192`. */
 export function reversedOctets(address: string): string {
   return address.split('.').reverse().join('.');
 }

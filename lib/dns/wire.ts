@@ -13,12 +13,10 @@ export interface Response {
   readonly rcode: number;
   readonly truncated: boolean;
   readonly answers: readonly Answer[];
-  /** How long, in seconds, the zone allows to remember that there is nothing. */
-  readonly negativeTtl: number;
+  /** How long, in seconds, the zone allows to remember that there is nothing; if it says so. */
+  readonly negativeTtl: number | undefined;
 }
 
-/** What no zone says: remember a missing name this long. */
-const NEGATIVE_TTL_SECONDS = 5;
 const RCODE_BITS = 0x0f;
 
 export function encodeQuery({ id, name, type }: Query): Buffer {
@@ -52,11 +50,11 @@ export function readResponse(bytes: Buffer, query: Query): Response | undefined 
   }
 }
 
-function negativeTtl(authorities: readonly Answer[]): number {
+function negativeTtl(authorities: readonly Answer[]): number | undefined {
   for (const record of authorities) {
     if (record.type === 'SOA') return Math.min(record.ttl ?? 0, record.data.minimum ?? 0);
   }
-  return NEGATIVE_TTL_SECONDS;
+  return undefined;
 }
 
 /** Names are equal whatever their case, and with or without the final dot. */

@@ -25,6 +25,7 @@ const socketpair = declare('int socketpair(int family, int type, int protocol, v
 const sendto = declare(
   'long sendto(int fd, void *bytes, size_t count, int flags, void *address, uint32_t length)',
 );
+const send = declare('long send(int fd, void *bytes, size_t count, int flags)');
 const recv = declare('long recv(int fd, void *bytes, size_t count, int flags)');
 const pipe2 = declare('int pipe2(void *pair, int flags)');
 const mkfifo = declare('int mkfifo(const char *path, uint32_t mode)');
@@ -39,6 +40,7 @@ const SO_REUSEADDR = 2;
 const SO_PEERCRED = 17;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
+const MSG_PEEK = 0x02;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
@@ -125,6 +127,32 @@ export function receiveDatagram(fd: number, max: number): Buffer | undefined {
   const errno = lastError();
   if (GONE.has(nameOf(errno))) return undefined;
   throw new OsError('recv', fd, errno);
+}
+
+/**
+ * What has come on a connection, at most `max` bytes of it; it stays there to be read.
+ *
+ * @returns `undefined` when nothing has; no bytes when the peer has closed, or is gone
+ */
+export function peek(fd: number, max: number): Buffer | undefined {
+  const bytes = Buffer.allocUnsafe(max);
+  const length = Number(recv(fd, bytes, max, MSG_DONTWAIT | MSG_PEEK));
+  if (length >= 0) return bytes.subarray(0, length);
+  const name = nameOf(lastError());
+  return name === 'EAGAIN' || name === 'EINTR' ? undefined : bytes.subarray(0, 0);
+}
+
+/** Reads so many bytes of what `peek` has shown, and drops them. @returns whether they were there */
+export function skip(fd: number, count: number): boolean {
+  return Number(recv(fd, Buffer.allocUnsafe(count), count, MSG_DONTWAIT)) === count;
+}
+
+/** Sends as much as goes out at once. @returns how many bytes; -1 when the peer is gone */
+export function sendAtOnce(fd: number, bytes: Buffer): number {
+  const length = Number(send(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL));
+  if (length >= 0) return length;
+  const name = nameOf(lastError());
+  return name === 'EAGAIN' || name === 'EINTR' ? 0 : -1;
 }
 
 /** Sends a datagram to the socket at `path`. @returns false when nobody took it */

@@ -135,7 +135,8 @@ async function start<P extends ParameterName, S>(
       tables.renew(() => service.renew?.(context, state));
       return;
     }
-    log.info(`table ${table} has changed -- restarting`);
+    const then = service.finishesInBackground ? ' - finishing in the background' : ' -- restarting';
+    log.info(`table ${table} has changed${then}`);
     lifetime.leave('tables');
   };
   const channel = standalone

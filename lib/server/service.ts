@@ -49,6 +49,8 @@ export interface Service<P extends ParameterName, S> {
   readonly idleLimit?: boolean | ((context: ServiceContext<P>) => number);
   /** False: it stays however many clients it has served. */
   readonly useLimit?: boolean;
+  /** It says so in the log when it goes on with its clients while the next process takes new ones. */
+  readonly finishesInBackground?: boolean;
   /** Threads for file work that Node can't do on its own (UV_THREADPOOL_SIZE). */
   readonly ioThreads?: number;
   /** Seconds until a stuck event loop ends the process; `daemon_timeout` unless given. */

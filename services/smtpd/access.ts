@@ -252,6 +252,7 @@ function factsAt(stage: Stage, subject: Subject, session: SessionFacts): Facts {
     recipientCount: session.recipientCount,
     etrnDomain: session.etrnDomain,
     pipelined: session.pipelined,
+    isEncrypted: session.isEncrypted,
     command: session.command,
     protocol: session.protocol,
     message: session.message,

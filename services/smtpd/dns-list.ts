@@ -2,10 +2,9 @@
  * Lists of clients and domains in the DNS: reject_rbl_*, reject_rhsbl_*, permit_dnswl_client,
  * permit_rhswl_client.
  */
-import { isIPv4 } from 'node:net';
 import { isHostname } from '../../lib/dns/domain.ts';
 import { parseListFilter } from '../../lib/dns/list-filter.ts';
-import { expandIpv6, reversedOctets } from '../../lib/dns/reverse-name.ts';
+import { reversedClient } from '../../lib/dns/reverse-name.ts';
 import { listReply } from './dns-list-reply.ts';
 import { isEmptied } from './dns-reply-filter.ts';
 import { domainOf } from './dns-restrictions.ts';
@@ -52,9 +51,7 @@ interface Asked {
 type Whom = (facts: Facts) => Asked | undefined;
 
 const clientAddress: Whom = ({ client: { address } }) => ({
-  key: isIPv4(address)
-    ? reversedOctets(address)
-    : [...expandIpv6(address).join('')].reverse().join('.'),
+  key: reversedClient(address),
   subject: { name: address, kind: 'client' },
 });
 

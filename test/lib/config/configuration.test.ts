@@ -83,6 +83,13 @@ test('-o wins over main.cf, and the last -o over the others', (t) => {
   assert.deepEqual(configuration.origin('relayhost'), { file: 'option -o', line: 0 });
 });
 
+test('the same configuration, but for a setting, is another', (t) => {
+  const usual = configure(t, 'postscreen_command_time_limit = ${stress?{3}:{30}}s\n');
+  const stressed = usual.but('stress=yes');
+  const name = 'postscreen_command_time_limit';
+  assert.deepEqual([usual.get(name), stressed.get(name)], [30, 3]);
+});
+
 test('select gives the values of the names, frozen', (t) => {
   const values = configure(t, '').select(['smtp_helo_timeout', 'soft_bounce']);
   assert.deepEqual({ ...values }, { smtp_helo_timeout: 300, soft_bounce: false });

@@ -21,12 +21,15 @@ import {
   bindUnix,
   bindUnixDatagram,
   makeFifo,
+  peek,
   peerCredentials,
   pipe,
   receiveDatagram,
   receiveDescriptor,
+  sendAtOnce,
   sendDatagram,
   sendDescriptor,
+  skip,
   socketPair,
 } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
@@ -170,4 +173,28 @@ test('children inherit only what their stdio names', async (t) => {
   assert.equal(text, '3\n');
   closeSync(copy);
   assert.equal(isOpen(copy), false);
+});
+
+test('what has come on a connection can be looked at, and skipped', () => {
+  const [here, there] = socketPair();
+  assert.equal(peek(here, 100), undefined);
+  assert.equal(sendAtOnce(there, Buffer.from('header, and the rest')), 20);
+  assert.equal(peek(here, 6)?.toString(), 'header');
+  assert.equal(skip(here, 12), true);
+  assert.equal(peek(here, 100)?.toString(), 'the rest');
+  closeSync(there);
+  assert.equal(skip(here, 8), true);
+  assert.equal(peek(here, 100)?.length, 0);
+  assert.equal(sendAtOnce(here, Buffer.from('too late')), -1);
+  closeSync(here);
+});
+
+test('as much is sent as goes out at once', () => {
+  const [here, there] = socketPair();
+  const much = Buffer.alloc(4 * 1024 * 1024);
+  const sent = sendAtOnce(here, much);
+  assert.ok(sent > 0 && sent < much.length);
+  assert.equal(sendAtOnce(here, much), 0);
+  closeSync(here);
+  closeSync(there);
 });
