@@ -2,10 +2,12 @@
  * What smtpd would answer a client: a session of the real kind with a client that is not there,
  * where nobody outside this process is asked, and nothing comes of it. `postfix explain`.
  */
+
 import { openResolver } from '../../lib/dns/resolver.ts';
 import type { LogEvent } from '../../lib/log/event.ts';
 import { formatEvent } from '../../lib/log/line.ts';
 import type { Log } from '../../lib/log/log.ts';
+import { socketEndpoints } from '../../lib/net/proxy-header.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
 import { decide } from './access.ts';
 import { UNKNOWN } from './client-name.ts';
@@ -142,9 +144,10 @@ class WhatIf {
   }
 
   async answer(): Promise<Answered> {
-    const { address, helo, sender, recipients, login } = this.#question;
+    const { address, helo, sender, recipients, login, hasTls } = this.#question;
     const line = new MemoryClient(address);
-    const session = new Session(line.socket, this.#smtpd);
+    const session = new Session(line.socket, this.#smtpd, socketEndpoints(line.socket));
+    session.isEncrypted = hasTls;
     const ended = session.run();
     const note = (command: string, reply: string): boolean => {
       this.#exchanges.push({ command, reply, judgements: this.#judgements, log: this.#log });
@@ -154,7 +157,8 @@ class WhatIf {
     };
     const say = async (command: string) => note(command, await line.say(command));
     note('CONNECT', await line.reply());
-    if (login !== undefined) session.client = { ...session.client, login };
+    if (login !== undefined)
+      session.client = { ...session.client, login: { method: 'PLAIN', username: login } };
     if (helo !== '') await say(`EHLO ${helo}`);
     if (await say(`MAIL FROM:<${sender}>${this.#utf8(sender, ...recipients)}`)) {
       let accepted = 0;
