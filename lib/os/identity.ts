@@ -19,16 +19,20 @@ export interface Identity {
 }
 
 /**
- * Gives root up for good: group, no other groups, user. Nothing of it can be undone.
+ * Gives root up for good: group, other groups, user. Nothing of it can be undone.
  *
+ * @param groups beside the group; none unless given
  * @throws {Error} when the process could become root again: it must exit
  */
-export function becomeForever(user: User | string | number, group?: Group): void {
+export function becomeForever(
+  user: User | string | number,
+  { group, groups = [] }: { readonly group?: Group; readonly groups?: readonly number[] } = {},
+): void {
   const { uid, gid } = typeof user === 'object' ? user : userNamed(user);
   const { setgroups, setgid, setuid, getuid, geteuid } = process;
   if (!setgroups || !setgid || !setuid || !getuid || !geteuid) throw new Error('no user ids here');
   const wanted = group?.gid ?? gid;
-  setgroups([wanted]);
+  setgroups([...new Set([wanted, ...groups])]);
   setgid(wanted);
   setuid(uid);
   if (getuid() !== uid || geteuid() !== uid || (uid !== 0 && canBecomeRoot())) {

@@ -5,7 +5,7 @@ import type { ParameterName } from '../config/parameters.ts';
 import { FatalError } from '../log/fatal.ts';
 import { type Log, openLog } from '../log/log.ts';
 import { chroot } from '../os/files.ts';
-import { becomeForever, lookupUser } from '../os/identity.ts';
+import { becomeForever, groupsOf, lookupUser } from '../os/identity.ts';
 import { holdUserDatabase } from '../os/user-database.ts';
 import { die, dieOfBug } from './failure.ts';
 import { inheritedFlowControl, noFlowControl } from './flow-control.ts';
@@ -198,13 +198,15 @@ function dropPrivileges(options: DaemonOptions, configuration: Configuration): b
   if (options.unprivileged && user === undefined) {
     throw new FatalError(`unknown user name value for mail_owner: ${owner}`);
   }
+  // As in Postfix: sockets of saslauthd or of a mail filter may be for a group that it is in.
+  const groups = user === undefined ? [] : groupsOf(user);
   if (options.chroot) {
     holdUserDatabase();
     // Once it was asked for, Node remembers the time zone, which is a file.
     dateOf(now()).getHours();
     chroot(configuration.get('queue_directory'));
   }
-  if (user !== undefined) becomeForever(user);
+  if (user !== undefined) becomeForever(user, { groups });
   return user !== undefined || options.chroot;
 }
 

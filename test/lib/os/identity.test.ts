@@ -104,3 +104,12 @@ test('without root nobody else can be assumed, only oneself', { skip: needsRoot 
     seteuid(0);
   }
 });
+
+test('a daemon that gives root up keeps the groups of who it becomes, and no others', {
+  skip: needsRoot,
+}, () => {
+  const program = join(process.cwd(), 'build/test/lib/os/becoming.cjs');
+  const { stdout } = spawnSync(process.execPath, [program], { encoding: 'utf8' });
+  const [uid, gid, groups] = JSON.parse(stdout) as [number, number, number[]];
+  assert.deepEqual([uid, gid, groups.sort()], [12345, 12346, [12346, 12347]]);
+});
