@@ -16,7 +16,7 @@ interface Source {
 }
 
 const FOLDERS = ['bin', 'libexec', 'master', 'services', 'lib'];
-const MAIL = ['address', 'clients', 'delivery', 'dsn', 'message', 'queue', 'smtp'];
+const MAIL = ['address', 'clients', 'delivery', 'dsn', 'message', 'queue', 'sasl', 'smtp'];
 const sources = FOLDERS.flatMap(readFolder);
 
 function readFolder(folder: string): Source[] {

@@ -9,7 +9,7 @@ import {
   wholeKey,
 } from './access-table.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
-import { clientOf, DUNNO, type Subject, serverError, type Verdict } from './verdict.ts';
+import { clientOf, DUNNO, type Subject, serverError, type Verdict, warning } from './verdict.ts';
 
 /** A restriction that is followed by a table. */
 export type TableCheck = (table: AccessTable) => Restriction;
@@ -46,9 +46,18 @@ export const ACCESS_CHECKS: Readonly<Record<string, TableCheck>> = {
     facts.etrnDomain === undefined
       ? DUNNO
       : checkHost(table, 'etrn', facts.etrnDomain, facts, knowledge),
-  // Nobody has shown a certificate, and nobody is logged in.
+  // Nobody has shown a certificate.
   check_ccert_access: () => () => DUNNO,
-  check_sasl_access: () => () => DUNNO,
+  check_sasl_access: (table) => (facts, knowledge) => {
+    if (!knowledge.settings.smtpd_sasl_auth_enable) {
+      const note = warning("restriction `check_sasl_access' ignored: no SASL support");
+      return { kind: 'dunno', notes: [note] };
+    }
+    const name = facts.client.login?.username ?? '';
+    if (name === '') return DUNNO;
+    const query: AccessQuery = { subject: { name, kind: 'login' }, facts, knowledge };
+    return checkAll(table, () => wholeKey(name), query);
+  },
 };
 
 function checkHost(

@@ -244,6 +244,7 @@ function factsAt(stage: Stage, subject: Subject, session: SessionFacts): Facts {
     stage,
     subject,
     client: session.client,
+    isLoginDown: session.isLoginDown,
     helo: session.helo,
     sender: session.sender,
     senderRoute: session.senderRoute,

@@ -21,7 +21,8 @@ export interface Line {
 }
 
 export class CommandInput {
-  readonly #limit: number;
+  /** A line has fewer bytes, without its end. */
+  limit: number;
   #bytes: Buffer = NOTHING;
   #start = 0;
   /** The beginning of a line that is too long; the rest is being dropped. */
@@ -30,7 +31,7 @@ export class CommandInput {
 
   /** @param limit a line has fewer bytes, without its end: `line_length_limit` */
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** What follows the lines that were taken. */
@@ -44,7 +45,7 @@ export class CommandInput {
 
   /** The line at hand is so long that there is no use in waiting for its end. */
   get isEndless(): boolean {
-    return this.#dropped > ENDLESS_FACTOR * this.#limit;
+    return this.#dropped > ENDLESS_FACTOR * this.limit;
   }
 
   push(chunk: Buffer): void {
@@ -78,8 +79,8 @@ export class CommandInput {
       return lineOf(beginning, 0, beginning.length, isBare, true);
     }
     let end = isBare ? lineFeed : lineFeed - 1;
-    if (end - start >= this.#limit) {
-      return lineOf(bytes, start, start + this.#limit, isBare, true);
+    if (end - start >= this.limit) {
+      return lineOf(bytes, start, start + this.limit, isBare, true);
     }
     while (end > start && bytes[end - 1] === CR) end -= 1;
     return lineOf(bytes, start, end, isBare, false);
@@ -88,8 +89,8 @@ export class CommandInput {
   /** Keeps no more of a line than there is use for; its last byte may be half of its end. */
   #dropExcess(): void {
     const { length } = this.#bytes;
-    if (length - this.#start <= this.#limit) return;
-    this.#cut ??= Buffer.from(this.#bytes.subarray(this.#start, this.#start + this.#limit));
+    if (length - this.#start <= this.limit) return;
+    this.#cut ??= Buffer.from(this.#bytes.subarray(this.#start, this.#start + this.limit));
     this.#dropped += length - 1 - this.#start;
     this.#bytes = this.#bytes.subarray(length - 1);
     this.#start = 0;

@@ -4,6 +4,7 @@
  * (smtp-replies.md section 3). Here are the simple ones; MAIL, RCPT and the others that take an
  * address are in envelope-commands.ts.
  */
+import { auth, authLines } from './auth.ts';
 import { bdat } from './bdat.ts';
 import { declineContent } from './before-queue.ts';
 import type { CountedCommand } from './command-counts.ts';
@@ -11,6 +12,7 @@ import { openDotContent } from './content.ts';
 import { mail, rcpt, vrfy } from './envelope-commands.ts';
 import { etrn } from './etrn.ts';
 import { sanitizeName } from './hostname.ts';
+import { AUTH_PLACE } from './keywords.ts';
 import type { Answer, Session } from './session.ts';
 import { joinWords, type Word } from './words.ts';
 import { xclient, xforward } from './xclient.ts';
@@ -73,16 +75,6 @@ function notBuilt(reply: string): Command['run'] {
   return () => ({ reply });
 }
 
-/** Nobody can log in. */
-async function auth(session: Session): Promise<Answer> {
-  const tooMany = await session.overLimit('auth');
-  if (tooMany !== undefined) return { reply: tooMany };
-  const { smtpd, helo } = session;
-  return smtpd.parameters.smtpd_helo_required && helo === undefined
-    ? { reply: '503 5.5.1 Error: send HELO/EHLO first' }
-    : { reply: '503 5.5.1 Error: authentication not enabled' };
-}
-
 async function helo(session: Session, words: readonly Word[]): Promise<Answer> {
   const refused = await greet(session, words, 'SMTP');
   return refused ?? { reply: `250 ${session.smtpd.parameters.myhostname}` };
@@ -101,7 +93,9 @@ async function ehlo(session: Session, words: readonly Word[]): Promise<Answer> {
     return { reply, closes: true };
   }
   if (offer.discarded !== '') smtpd.log.info(`discarding EHLO keywords: ${offer.discarded}`);
-  const lines = [myhostname, ...offer.keywords];
+  const logins = offer.auth ? await authLines(session) : [];
+  const keywords = offer.keywords.flatMap((line) => (line === AUTH_PLACE ? logins : [line]));
+  const lines = [myhostname, ...keywords];
   return { reply: lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`) };
 }
 

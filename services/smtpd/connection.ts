@@ -58,6 +58,8 @@ export interface Connection {
   /** What follows the line at hand is content, until `reader` has found its end. */
   expectContent(reader: ContentInput): void;
   setTimeLimit(limit: TimeLimit): void;
+  /** Bytes of a line, from now on. */
+  setLineLimit(bytes: number): void;
   /**
    * Sends what is written, and closes.
    *
@@ -166,6 +168,10 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     this.#limit = limit;
     this.#grantTime();
     this.#timer ??= after(limit.seconds * 1000, this.#onTimer);
+  }
+
+  setLineLimit(bytes: number): void {
+    this.#input.limit = bytes;
   }
 
   end(agreed: boolean): void {

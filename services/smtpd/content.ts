@@ -27,6 +27,7 @@ export async function openContent(
     clientName: client.name,
     clientAddress: client.address,
     helo,
+    login: parameters.smtpd_sasl_authenticated_header ? client.login?.username : undefined,
     hostname: parameters.myhostname,
     mailName: parameters.mail_name,
     protocol: `${utf8 === '' ? session.protocol : 'UTF8SMTP'}${isAuthenticated ? 'A' : ''}`,

@@ -6,6 +6,7 @@ import type { CleanupClient } from '../../lib/clients/cleanup.ts';
 import type { RewriteClient } from '../../lib/clients/rewrite.ts';
 import type { VerifyClient } from '../../lib/clients/verify.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
+import type { SaslBackEnd } from '../../lib/sasl/exchange.ts';
 import type { decide } from './access.ts';
 import type { PolicyClient } from './policy-client.ts';
 import type { PolicyServer } from './policy-server.ts';
@@ -18,6 +19,7 @@ export interface Doors {
   readonly cleanup: Pick<CleanupClient, 'open' | 'close'>;
   readonly verify: Pick<VerifyClient, 'query' | 'close'>;
   readonly resolver: Resolver;
+  readonly sasl: SaslBackEnd;
   openPolicy(server: PolicyServer): PolicySource;
   /** Goes through restriction lists. */
   readonly decide: typeof decide;

@@ -10,6 +10,7 @@ export interface KeywordSettings {
   readonly disable_vrfy_command: boolean;
   readonly message_size_limit: number;
   readonly smtpd_discard_ehlo_keywords: string;
+  readonly smtpd_sasl_auth_enable: boolean;
   readonly smtputf8_enable: boolean;
   readonly verp_delimiter_filter: string;
 }
@@ -19,6 +20,8 @@ export interface Offer {
   /** `SIZE 10240000`, each for a line of the reply. */
   readonly keywords: readonly string[];
   readonly rules: ParameterRules;
+  /** AUTH; its lines stand where `keywords` has this word. */
+  readonly auth: boolean;
   /** BDAT. */
   readonly chunking: boolean;
   /** For the log: what was left out; '' when nobody wants to know. */
@@ -33,6 +36,9 @@ export interface Privileges {
 }
 
 const NO_PRIVILEGES: Privileges = { verp: false, xclient: false, xforward: false };
+
+/** Where the lines of AUTH go: what they say is only known when a client asks. */
+export const AUTH_PLACE = 'AUTH';
 
 /** The words of smtpd_discard_ehlo_keywords, in the order of Postfix's log line. */
 const DISCARDABLE = [
@@ -95,6 +101,7 @@ export class Keywords {
         smtputf8: smtputf8_enable && !discarded.has('smtputf8'),
         ...(privileges.verp ? { verpDelimiters: verp_delimiter_filter } : {}),
       },
+      auth: this.#settings.smtpd_sasl_auth_enable && !discarded.has('auth'),
       chunking: !discarded.has('chunking'),
       discarded: isSilent ? '' : [...discarded].join(' ').toUpperCase(),
     };
@@ -110,11 +117,13 @@ export class Keywords {
 
   #keywords(privileges: Privileges, discarded: ReadonlySet<string>): string[] {
     const { message_size_limit: size, disable_vrfy_command, smtputf8_enable } = this.#settings;
+    const { smtpd_sasl_auth_enable } = this.#settings;
     const offers: [word: string, line: string, isOffered: boolean][] = [
       ['pipelining', 'PIPELINING', true],
       ['size', size === 0 ? 'SIZE' : `SIZE ${size}`, true],
       ['vrfy', 'VRFY', !disable_vrfy_command],
       ['etrn', 'ETRN', true],
+      ['auth', AUTH_PLACE, smtpd_sasl_auth_enable],
       ['verp', 'XVERP', privileges.verp],
       ['xclient', `XCLIENT ${ATTRIBUTES.XCLIENT.join(' ')}`, privileges.xclient],
       ['xforward', `XFORWARD ${ATTRIBUTES.XFORWARD.join(' ')}`, privileges.xforward],

@@ -28,10 +28,10 @@ export function formatPolicyRequest(
     ['size', String(message?.sizeBytes ?? 0)],
     ['etrn_domain', facts.etrnDomain ?? ''],
     ['stress', stress],
-    // Nobody is logged in, and there is no TLS.
-    ['sasl_method', ''],
-    ['sasl_username', ''],
-    ['sasl_sender', ''],
+    ['sasl_method', client.login?.method ?? ''],
+    ['sasl_username', client.login?.username ?? ''],
+    ['sasl_sender', message?.saslSender ?? ''],
+    // There is no TLS.
     ['ccert_subject', ''],
     ['ccert_issuer', ''],
     ['ccert_fingerprint', ''],

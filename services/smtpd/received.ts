@@ -5,6 +5,8 @@ export interface Trace {
   readonly clientName: string;
   readonly clientAddress: string;
   readonly helo: string | undefined;
+  /** Who has logged in, if that is for everybody to read: smtpd_sasl_authenticated_header. */
+  readonly login?: string;
   readonly hostname: string;
   readonly mailName: string;
   readonly protocol: string;
@@ -23,9 +25,15 @@ export function formatReceived(trace: Trace): string[] {
   const id = trace.queueId === '' ? '' : ` id ${trace.queueId}`;
   const by = `\tby ${trace.hostname} (${trace.mailName}) with ${trace.protocol}${id}`;
   const client = `Received: from ${from} (${trace.clientName} [${literal(trace.clientAddress)}])`;
+  const start = trace.login === undefined ? [client] : [client, loginLine(trace.login)];
   return trace.onlyRecipient === undefined
-    ? [client, `${by};`, `\t${date}`]
-    : [client, by, `\tfor <${trace.onlyRecipient}>; ${date}`];
+    ? [...start, `${by};`, `\t${date}`]
+    : [...start, by, `\tfor <${trace.onlyRecipient}>; ${date}`];
+}
+
+/** A comment, in which a name must not end it. */
+function loginLine(login: string): string {
+  return `\t(Authenticated sender: ${login.replace(/[^\x20-\x7e]|[\\()]/g, '?')})`;
 }
 
 /** RFC 5321 4.1.3: an IPv6 address says that it is one. */

@@ -59,8 +59,8 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
     isOwnAddress(facts.client.address)
       ? { kind: 'permit', permitted: { subject: clientOf(facts) } }
       : DUNNO,
-  // Nobody logs in while smtpd_sasl_auth_enable is off, and nobody has a certificate without TLS.
-  permit_sasl_authenticated: () => DUNNO,
+  permit_sasl_authenticated: permitLogin,
+  // Nobody has a certificate without TLS.
   permit_tls_clientcerts: () => DUNNO,
   permit_tls_all_clientcerts: () => DUNNO,
   permit_auth_destination: permitOwnDestination,
@@ -101,6 +101,24 @@ function permitOwnNetworks(
     permitted: { subject: { name: label, kind: 'client' } },
   };
   return mynetworks === undefined ? permit : notedOwnNetwork(permit, client, mynetworks);
+}
+
+function permitLogin(facts: Facts, { settings }: Knowledge): Verdict {
+  const { login, label } = facts.client;
+  if (!settings.smtpd_sasl_auth_enable) return DUNNO;
+  if (login !== undefined && login.method.toLowerCase() !== 'anonymous') {
+    return {
+      kind: 'permit',
+      because: () => `${login.username} is logged in`,
+      permitted: { subject: { name: label, kind: 'client' } },
+    };
+  }
+  if (!facts.isLoginDown) return DUNNO;
+  // It may be one of ours: nothing is refused for good while nobody can show it.
+  return {
+    kind: 'defer-if-reject',
+    reply: refusal(450, '4.7.0', rejected(facts.subject, 'Authentication service unavailable')),
+  };
 }
 
 function requireListedRecipient(

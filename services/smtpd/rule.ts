@@ -10,7 +10,7 @@ import type { Client } from './transaction.ts';
 import type { Note, Subject, SubjectKind, Verdict } from './verdict.ts';
 
 /** Where a list is looked at decides what it speaks of. */
-export type Stage = Exclude<SubjectKind, 'reverse-client'>;
+export type Stage = Exclude<SubjectKind, 'reverse-client' | 'login'>;
 
 /** What restrictions may look at. */
 export interface Facts {
@@ -20,6 +20,8 @@ export interface Facts {
   readonly client: Client;
   /** TLS is on. */
   readonly isEncrypted: boolean;
+  /** Nobody can log in now: who checks passwords does not answer. */
+  readonly isLoginDown: boolean;
   readonly helo: string | undefined;
   readonly sender: string | undefined;
   readonly senderRoute: Resolution | undefined;
@@ -43,6 +45,8 @@ export interface MessageFacts {
   readonly queueId: string | undefined;
   /** No other message ever has the same. */
   readonly instance: string;
+  /** AUTH= of MAIL. */
+  readonly saslSender: string;
   /** What has come, else what MAIL said. */
   readonly sizeBytes: number;
   /** The recipient, if there is just one. */

@@ -1,12 +1,13 @@
 /**
- * reject_*_sender_login_mismatch: who may use a sender address (smtpd_sender_login_maps). Nobody is
- * logged in, so that every address with an owner is somebody else's.
+ * reject_*_sender_login_mismatch: who may use a sender address (smtpd_sender_login_maps), by the
+ * name that they are logged in with.
  */
 import { RESOLVE } from '../../lib/clients/rewrite.ts';
+import { splitList } from '../../lib/config/list.ts';
 import { addressKeys, search } from '../../lib/table/address-search.ts';
 import { TableError } from '../../lib/table/table.ts';
-import type { Restriction } from './rule.ts';
-import { DUNNO, lookupFailure, reject, warning } from './verdict.ts';
+import type { Facts, Knowledge, Restriction } from './rule.ts';
+import { DUNNO, lookupFailure, reject, type Verdict, warning } from './verdict.ts';
 
 /** Without SASL there are no logins: the log says that the restriction means nothing. */
 const guarded =
@@ -17,8 +18,14 @@ const guarded =
     return { kind: 'dunno', notes };
   };
 
-const requireLogin: Restriction = async ({ sender = '', senderRoute: route }, knowledge) => {
-  const { settings, senderLogins } = knowledge;
+type Owners = Awaited<ReturnType<typeof search>>;
+
+/** Finds out whose the sender is, and lets `judge` say what follows. */
+async function withOwners(
+  { sender = '', senderRoute: route }: Facts,
+  { settings, senderLogins }: Knowledge,
+  judge: (owners: Owners) => Verdict,
+): Promise<Verdict> {
   if (sender === '' || route === undefined) return DUNNO;
   if ((route.flags & RESOLVE.FAIL) !== 0) return lookupFailure(sender, 'a table has no answer');
   try {
@@ -27,25 +34,59 @@ const requireLogin: Restriction = async ({ sender = '', senderRoute: route }, kn
       bareUser: 'own-domain',
       atDomain: true,
     });
-    const owned = await search(senderLogins, keys, () => (route.flags & RESOLVE.LOCAL) !== 0);
-    if (owned === undefined) return DUNNO;
-    return reject(553, '5.7.1', `<${sender}>: Sender address rejected: not logged in`, {
-      because: `${owned.table}: ${owned.key}: ${owned.value}`,
-    });
+    return judge(await search(senderLogins, keys, () => (route.flags & RESOLVE.LOCAL) !== 0));
   } catch (error) {
     if (error instanceof TableError) return lookupFailure(sender, error.message);
     throw error;
   }
-};
+}
+
+/** An address that has an owner is not for those who are not logged in. */
+const requireLogin: Restriction = (facts, knowledge) =>
+  facts.client.login !== undefined
+    ? DUNNO
+    : withOwners(facts, knowledge, (owners) =>
+        owners === undefined ? DUNNO : refuse(facts, 'not logged in', owners),
+      );
+
+/** Those who are logged in may only use what is theirs. */
+const requireOwner =
+  (nobodysIsFree: boolean): Restriction =>
+  (facts, knowledge) => {
+    const { login } = facts.client;
+    if (login === undefined) return DUNNO;
+    return withOwners(facts, knowledge, (owners) => {
+      if (owners === undefined && nobodysIsFree) return DUNNO;
+      const user = login.username.toLowerCase();
+      const names = splitList(owners?.value ?? '').map((name) => name.toLowerCase());
+      return names.includes(user)
+        ? DUNNO
+        : refuse(facts, `not owned by user ${login.username}`, owners);
+    });
+  };
+
+function refuse({ sender }: Facts, why: string, owners: Owners): Verdict {
+  const because =
+    owners === undefined ? 'nobody owns it' : `${owners.table}: ${owners.key}: ${owners.value}`;
+  return reject(553, '5.7.1', `<${sender}>: Sender address rejected: ${why}`, { because });
+}
 
 const KNOWN = 'reject_known_sender_login_mismatch';
 const UNAUTHENTICATED = 'reject_unauthenticated_sender_login_mismatch';
 const AUTHENTICATED = 'reject_authenticated_sender_login_mismatch';
 
+/** One of the two has nothing to say. */
+const either =
+  (nobodysIsFree: boolean): Restriction =>
+  (facts, knowledge) =>
+    (facts.client.login === undefined ? requireLogin : requireOwner(nobodysIsFree))(
+      facts,
+      knowledge,
+    );
+
 export const LOGIN_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
-  reject_sender_login_mismatch: guarded([AUTHENTICATED, UNAUTHENTICATED], requireLogin),
-  [KNOWN]: guarded([KNOWN], requireLogin),
+  reject_sender_login_mismatch: guarded([AUTHENTICATED, UNAUTHENTICATED], either(false)),
+  [KNOWN]: guarded([KNOWN], either(true)),
   [UNAUTHENTICATED]: guarded([UNAUTHENTICATED], requireLogin),
-  // Nobody is logged in as somebody else.
-  [AUTHENTICATED]: guarded([AUTHENTICATED], () => DUNNO),
+  [AUTHENTICATED]: guarded([AUTHENTICATED], requireOwner(false)),
 };

@@ -38,6 +38,8 @@ import type { TableWatch } from '../../lib/server/table-watch.ts';
 import { withFooter } from '../../lib/smtp/reject-footer.ts';
 import { openTable, openTables, TableError, type TableList } from '../../lib/table/table.ts';
 import { decide } from './access.ts';
+import { openBackEnd } from './auth-back-end.ts';
+import { AuthServer } from './auth-server.ts';
 import { BeforeQueue } from './before-queue.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
 import { UNKNOWN } from './client-name.ts';
@@ -48,7 +50,8 @@ import type { Doors, PolicySource } from './doors.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
-import { NOT_BUILT, PARAMETERS } from './parameters.ts';
+import type { Login } from './login.ts';
+import { PARAMETERS } from './parameters.ts';
 import { PolicyClient } from './policy-client.ts';
 import { parsePolicyServer } from './policy-server.ts';
 import { expandReply, type MacroFacts, sessionMacros } from './reply-macros.ts';
@@ -87,6 +90,8 @@ export class Smtpd {
   readonly resolver: Resolver;
   readonly keywords: Keywords;
   readonly lists: RestrictionLists;
+  /** `undefined`: nobody can log in. */
+  readonly auth: AuthServer | undefined;
   /** The address families of inet_protocols. */
   readonly families: readonly Family[];
   /** `sendmail -bs`: the client is a user of this machine. */
@@ -173,6 +178,10 @@ export class Smtpd {
             log,
           };
     this.#receiveMask = receiveMask(parameters.receive_override_options);
+    this.auth =
+      parameters.smtpd_sasl_auth_enable && !context.standalone
+        ? new AuthServer(context, doors.sasl ?? openBackEnd(context, this.resolver))
+        : undefined;
     const { tables } = context;
     const matchList = (name: Parameters<typeof openMatchList>[1]) =>
       openMatchList(configuration, name, (table) => openTable(table, tables));
@@ -188,9 +197,6 @@ export class Smtpd {
     this.#ignored = matchList('smtpd_noop_commands');
     this.hasIgnoredCommands = parameters.smtpd_noop_commands !== '';
     const warn = (text: string) => log.warn(text);
-    for (const name of NOT_BUILT) {
-      if (parameters[name]) warn(`${name} = yes has no effect: it is not built in Posthaste`);
-    }
     const exceptions = 'smtpd_discard_ehlo_keyword_address_maps';
     const { smtpd_reject_footer, smtpd_reject_footer_maps } = parameters;
     this.#footers = openTables(smtpd_reject_footer_maps, {
@@ -262,6 +268,7 @@ export class Smtpd {
     this.#cleanup.close();
     this.#rewrite.close();
     this.#flush.close();
+    this.auth?.close();
     this.#limits?.anvil.close();
     this.#verify.close();
     for (const policy of this.#policies) policy.close();
@@ -327,11 +334,6 @@ export class Smtpd {
   async recognize(client: Client): Promise<Client> {
     const { name, address } = client;
     const network = await patternOf(this.#mynetworks, name, address);
-    const isLocalRewrite = this.#localRewriteClients.some((word) =>
-      word === 'permit_mynetworks'
-        ? typeof network === 'string'
-        : this.#knowledge.isOwnAddress(client.peerAddress),
-    );
     const excused =
       this.#newlineRule === 'accept' ||
       typeof (await patternOf(this.#newlineExclusions, name, address)) === 'string';
@@ -341,6 +343,7 @@ export class Smtpd {
     const mayXforward = client.mayXforward ?? (await isIn(this.#xforwardHosts));
     const verp = typeof (await patternOf(this.#verpClients, name, address)) === 'string';
     const privileges = { verp, xclient: mayXclient, xforward: mayXforward };
+    const isLocalRewrite = this.#isLocalRewrite({ ...client, network });
     return {
       ...client,
       network,
@@ -350,6 +353,21 @@ export class Smtpd {
       mayXclient,
       mayXforward,
     };
+  }
+
+  /** A client that has logged in. */
+  withLogin(client: Client, login: Login): Client {
+    const known = { ...client, login };
+    return { ...known, isLocalRewrite: this.#isLocalRewrite(known) };
+  }
+
+  /** local_header_rewrite_clients. */
+  #isLocalRewrite({ network, peerAddress, login }: Client): boolean {
+    return this.#localRewriteClients.some((word) => {
+      if (word === 'permit_mynetworks') return typeof network === 'string';
+      if (word === 'permit_sasl_authenticated') return login !== undefined;
+      return this.#knowledge.isOwnAddress(peerAddress);
+    });
   }
 
   /** Goes through restriction lists for a session; says in the log, with -v, how it went. */
@@ -362,6 +380,7 @@ export class Smtpd {
     const facts = {
       client,
       isEncrypted,
+      isLoginDown: this.auth?.isDown === true,
       helo,
       sender: transaction?.sender.address,
       senderRoute: transaction?.sender.route,
@@ -470,6 +489,7 @@ function messageFacts(session: Session, transaction: Transaction): MessageFacts 
     queueId: transaction.message?.queueId,
     // Before it has a sender, a message is none.
     instance: session.stage === 'MAIL' ? '' : transaction.instance,
+    saslSender: transaction.saslSender,
     sizeBytes: session.messageBytes,
     onlyRecipient:
       session.stage === 'DATA' || session.stage === 'END-OF-MESSAGE'
@@ -534,8 +554,8 @@ function readRewriteClients(text: string, log: Log): string[] {
   const words = splitList(text);
   for (const word of words) {
     if (REWRITE_CLIENTS.has(word)) continue;
-    // Nobody logs in, and nobody shows a certificate.
-    if (/^permit_(?:sasl_authenticated|tls_\w+)$/.test(word)) continue;
+    // Nobody shows a certificate.
+    if (/^permit_tls_\w+$/.test(word)) continue;
     log.warn(
       `local_header_rewrite_clients: "${word}" is not built in Posthaste, and matches nobody`,
     );
@@ -543,7 +563,11 @@ function readRewriteClients(text: string, log: Log): string[] {
   return words.filter((word) => REWRITE_CLIENTS.has(word));
 }
 
-const REWRITE_CLIENTS = new Set(['permit_inet_interfaces', 'permit_mynetworks']);
+const REWRITE_CLIENTS = new Set([
+  'permit_inet_interfaces',
+  'permit_mynetworks',
+  'permit_sasl_authenticated',
+]);
 
 function openListings(parameters: ParametersOf<Name>, watch: TableWatch): Listings {
   const open = (parameter: MapsName) => openTables(parameters[parameter], { ...watch, parameter });

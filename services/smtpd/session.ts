@@ -20,6 +20,7 @@ import { type Connection, openConnection } from './connection.ts';
 import { describeFailure } from './content.ts';
 import type { ContentInput } from './content-reader.ts';
 import { order } from './message-orders.ts';
+import { withoutSecrets } from './secrets.ts';
 import type { Concern, Smtpd } from './service.ts';
 import { type Client, type Forwarded, labelOf, type Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
@@ -39,6 +40,17 @@ export interface Answer {
   readonly forgives?: boolean;
   /** What follows the reply is content. */
   readonly content?: ContentSink;
+  /** The client's next line is no command: it answers this. */
+  readonly question?: Question;
+}
+
+/** Something that a client answers with a line, as in AUTH. */
+export interface Question {
+  /** Longer lines are cut. */
+  readonly lineBytesMax: number;
+  answer(line: Line): Promise<Answer>;
+  /** There will be no answer: the session has ended. */
+  cancel(): void;
 }
 
 /** Takes the content of a message. */
@@ -49,6 +61,11 @@ export interface ContentSink {
   write(records: Buffer): Promise<void> | void;
   /** The content has ended: what became of the message. */
   finish(): Promise<Answer>;
+}
+
+interface Asked {
+  readonly question: Question;
+  readonly command: Command;
 }
 
 /** Input of a broken line that the log shows. */
@@ -97,6 +114,8 @@ export class Session {
   #junk = 0;
   #sink: ContentSink | undefined;
   readonly #isUnproxied: boolean;
+  /** What the client's next line answers, and the command that this belongs to. */
+  #asked: Asked | undefined;
   /** The end was agreed upon, or the log has its reason already. */
   #isEnding = false;
   #hasEnded = false;
@@ -329,8 +348,9 @@ export class Session {
 
   #onLine(line: Line): Promise<void> | void {
     const { parameters } = this.smtpd;
+    if (this.#asked !== undefined) return this.#takeResponse(this.#asked, line);
     if (line.isCut) {
-      const start = line.text.slice(0, SHOWN_LONG_MAX);
+      const start = withoutSecrets(this.stage, line.text.slice(0, SHOWN_LONG_MAX));
       const { line_length_limit: limit } = parameters;
       this.smtpd.log.warn(`${this.client.label}: request longer than ${limit}: ${start}...`);
     }
@@ -363,6 +383,12 @@ export class Session {
     await this.#answer({ reply: '250 2.0.0 Ok' });
     this.#countJunk();
     this.#endIfTooManyErrors();
+  }
+
+  async #takeResponse({ question, command }: Asked, line: Line): Promise<void> {
+    this.#asked = undefined;
+    this.connection.setLineLimit(this.smtpd.parameters.line_length_limit);
+    await this.#finish(command, await question.answer(line));
   }
 
   #take(word: string, words: readonly Word[], line: Line): Promise<void> | void {
@@ -411,7 +437,8 @@ export class Session {
     const { smtpd, connection } = this;
     if (this.pipelined || !connection.hasPending || smtpd.isStandalone) return false;
     this.pipelined = true;
-    const shown = escapeBytes(connection.pending.subarray(0, SHOWN_MAX));
+    const pending = escapeBytes(connection.pending.subarray(0, SHOWN_MAX));
+    const shown = withoutSecrets(this.stage, pending);
     smtpd.log.info(
       `improper command pipelining after ${this.stage} from ${this.client.label}: ${shown}`,
     );
@@ -421,14 +448,20 @@ export class Session {
   /** Counts a command, and sends the answer to it. */
   #finish(command: Command, answer: Answer): Promise<void> | void {
     const failed = isError(answer);
-    const isDone = !failed && answer.content === undefined && answer.isUncounted !== true;
+    const isOver = answer.content === undefined && answer.question === undefined;
+    const isDone = !failed && isOver && answer.isUncounted !== true;
     if (isDone) this.#count(command.counted, answer);
     const sent = this.#answer(answer);
     if (sent instanceof Promise) return sent.then(() => this.#afterAnswer(command, answer, failed));
     this.#afterAnswer(command, answer, failed);
   }
 
-  #afterAnswer(command: Command, { content }: Answer, failed: boolean): void {
+  #afterAnswer(command: Command, { content, question }: Answer, failed: boolean): void {
+    if (question !== undefined) {
+      this.#asked = { question, command };
+      this.connection.setLineLimit(question.lineBytesMax);
+      return;
+    }
     if (content !== undefined) {
       this.#sink = content;
       this.connection.expectContent(content.reader);
@@ -551,6 +584,7 @@ export class Session {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.reset();
+    this.#asked?.question.cancel();
     this.smtpd.log.info({
       kind: 'disconnect',
       client: this.client.label,

@@ -53,6 +53,7 @@ export const CLASS = {
   data: 'Data command',
   'end-of-data': 'End-of-data',
   etrn: 'Etrn command',
+  login: 'SASL login name',
 } as const;
 
 /** `<ann@example.com>: Sender address rejected: Access denied`. */

@@ -121,6 +121,7 @@ class WhatIf {
         ...doors,
         resolver,
         cleanup: NOWHERE,
+        sasl: NOBODY,
         verify: {
           query: async (address) => {
             throw new Unasked(`verify(8) about ${address}`);
@@ -157,8 +158,10 @@ class WhatIf {
     };
     const say = async (command: string) => note(command, await line.say(command));
     note('CONNECT', await line.reply());
-    if (login !== undefined)
-      session.client = { ...session.client, login: { method: 'PLAIN', username: login } };
+    if (login !== undefined) {
+      const known = { method: 'PLAIN', username: login };
+      session.client = this.#smtpd.withLogin(session.client, known);
+    }
     if (helo !== '') await say(`EHLO ${helo}`);
     if (await say(`MAIL FROM:<${sender}>${this.#utf8(sender, ...recipients)}`)) {
       let accepted = 0;
@@ -240,6 +243,16 @@ class WhatIf {
     };
   }
 }
+
+/** Checks no passwords: which mechanisms there are, only a running server can tell. */
+const NOBODY: Doors['sasl'] = {
+  mechanisms: async () => [{ name: '...', properties: [] }],
+  begin: () => {
+    throw new Unasked('who checks passwords');
+  },
+  explain: () => '',
+  close() {},
+};
 
 /** Takes every message, and keeps none. */
 const NOWHERE: Doors['cleanup'] = {

@@ -195,7 +195,7 @@ test('postfix check names what main.cf and master.cf set in vain, with file and 
   skip,
 }, (t) => {
   const main =
-    'nosuch_parameter = 1\nmine = 2\nrelayhost = $mine\nsmtpd_sasl_auth_enable = yes\n' +
+    'nosuch_parameter = 1\nmine = 2\nrelayhost = $mine\nqmqpd_authorized_clients = x\n' +
     'lmtp_cname_overrides_servername = no\nproxy_read_maps = $lmtp_cname_overrides_servername\n';
   const place = instance(t, main);
   const entry =
@@ -208,7 +208,7 @@ test('postfix check names what main.cf and master.cf set in vain, with file and 
   const label = 'postfix/postfix-script: warning:';
   assert.deepEqual(vain, [
     `${label} ${place.config}/main.cf, line 7: parameter "nosuch_parameter" ${end}`,
-    `${label} ${place.config}/main.cf, line 10: parameter "smtpd_sasl_auth_enable" ${end}`,
+    `${label} ${place.config}/main.cf, line 10: parameter "qmqpd_authorized_clients" ${end}`,
     `${label} ${place.config}/main.cf, line 11: parameter "lmtp_cname_overrides_servername" ${end}`,
     `${label} ${place.config}/master.cf, line 3: service x/unix: -o: parameter "nosuch_option" ${end}`,
     `${label} ${place.config}/master.cf, line 3: service x/unix: -o: parameter "own" ${end}`,

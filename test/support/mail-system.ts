@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { atEnd } from './cleanup.ts';
 import { eventually } from './condition.ts';
@@ -139,6 +139,7 @@ export async function startMailSystem(
   writeFileSync(join(config, 'master.cf'), services);
   writeFileSync(join(config, 'aliases'), 'postmaster root\n');
   for (const [name, content] of Object.entries(options.files ?? {})) {
+    mkdirSync(dirname(join(config, name)), { recursive: true });
     writeFileSync(join(config, name), content);
   }
   chmodSync(config, 0o755);

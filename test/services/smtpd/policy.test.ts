@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { atEnd } from '../../support/cleanup.ts';
 import { freshDirectory } from '../../support/directories.ts';
+import { saslWith, startDovecot, whyNoDovecot } from '../../support/dovecot.ts';
 import { startMailSystem } from '../../support/mail-system.ts';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { compareServers } from './compare.ts';
@@ -137,7 +138,10 @@ test('policy servers are told the same as by Postfix', { skip: whyNoPostfix() },
     smtpd_end_of_data_restrictions: ask,
     smtpd_etrn_restrictions: ask,
   };
-  const { pair } = await startServerPairs(t, { pair: setting });
+  const login = `AUTH PLAIN ${Buffer.from('\0joe\0secret').toString('base64')}`;
+  const hasDovecot = whyNoDovecot() === false;
+  const sasl = hasDovecot ? saslWith(await startDovecot(t, { joe: 'secret' })) : {};
+  const { pair } = await startServerPairs(t, { pair: { ...setting, ...sasl } });
   const steps: readonly Step[] = [
     EHLO,
     'ETRN relay.test',
@@ -147,6 +151,7 @@ test('policy servers are told the same as by Postfix', { skip: whyNoPostfix() },
     'RCPT TO:<y@lab.test>',
     ...DATA,
     'HELO x.test',
+    ...(hasDovecot ? [login, `${FROM} AUTH=ann`, 'RCPT TO:<x@lab.test>', 'RSET'] : []),
     'MAIL FROM:<>',
     'RCPT TO:<"a b"@lab.test>',
     ...DATA,
@@ -159,7 +164,7 @@ test('policy servers are told the same as by Postfix', { skip: whyNoPostfix() },
     told[maker] = requests.map(({ text }) => neutral(text));
     assert.equal(new Set(requests.map(({ connection }) => connection)).size, 1);
     const instances = requests.map(({ text }) => /^instance=(.*)/m.exec(text)?.[1] ?? '');
-    assert.equal(new Set(instances).size, 3, instances.join(' '));
+    assert.equal(new Set(instances).size, hasDovecot ? 4 : 3, instances.join(' '));
     for (const instance of instances) assert.match(instance, /^(?:|[0-9a-f]+(?:\.[0-9a-f]+){3})$/);
   }
   assert.deepEqual(told.ours, told.real);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { readRecord } from '../../../lib/queue/record.ts';
 import { eventually } from '../../support/condition.ts';
+import { saslWith, startDovecot, whyNoDovecot } from '../../support/dovecot.ts';
 import type { MailSystem } from '../../support/mail-system.ts';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { type Step, send } from './dialogue.ts';
@@ -27,6 +28,7 @@ const chunks = (...list: readonly string[]): readonly Step[] => [
   'BDAT 0 LAST',
   'QUIT',
 ];
+const LOGIN = `AUTH PLAIN ${Buffer.from('\0j(oe\0secret').toString('base64')}`;
 const PLAIN = message('Subject: test', '', 'hello');
 
 const SESSIONS: Readonly<
@@ -133,6 +135,11 @@ const SESSIONS: Readonly<
       'XFORWARD HELO=[UNAVAILABLE] PROTO=[UNAVAILABLE] ADDR=[UNAVAILABLE]',
     ].map((command) => [command, [EHLO, command, FROM, TO, ...PLAIN]]),
   ),
+  'a client that has logged in': [EHLO, LOGIN, FROM, TO, ...PLAIN],
+  'a client that names whom it had the message from': [
+    ...[EHLO, LOGIN, `${FROM} AUTH=a+3Db`, TO, 'RCPT TO:<root@mx.lab.test>'],
+    ...PLAIN,
+  ],
   'actions of an access table for a sender': [EHLO, 'MAIL FROM:<marked@client.test>', TO, ...PLAIN],
   'the same for two recipients': [
     EHLO,
@@ -154,6 +161,7 @@ const SESSIONS: Readonly<
 test('smtpd tells cleanup the same as Postfix', { skip: whyNoPostfix() }, async (t) => {
   const setting = {
     smtpd_authorized_verp_clients: '127.0.0.1',
+    smtpd_sasl_authenticated_header: 'yes',
     smtpd_authorized_xclient_hosts: '127.0.0.1',
     smtpd_authorized_xforward_hosts: '127.0.0.1',
     local_recipient_maps: '',
@@ -164,9 +172,12 @@ test('smtpd tells cleanup the same as Postfix', { skip: whyNoPostfix() }, async 
       'check_recipient_access inline:{{turned@lab.test = REDIRECT root@lab.test}, ' +
       '{filtered@lab.test = FILTER discard:there}}',
   };
-  const { pair } = await startServerPairs(t, { pair: setting }, { keepsMail: true });
+  const noDovecot = whyNoDovecot();
+  const sasl = noDovecot ? {} : saslWith(await startDovecot(t, { 'j(oe': 'secret' }));
+  const pairSetting = { ...setting, ...sasl };
+  const { pair } = await startServerPairs(t, { pair: pairSetting }, { keepsMail: true });
   for (const [name, given] of Object.entries(SESSIONS)) {
-    await t.test(name, async () => {
+    await t.test(name, { skip: /AUTH/.test(JSON.stringify(given)) && noDovecot }, async () => {
       const { steps, ...options } = 'steps' in given ? given : { steps: given };
       const files = { ours: [''], real: [''] };
       for (const maker of ['ours', 'real'] as const) {

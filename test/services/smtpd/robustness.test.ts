@@ -187,12 +187,6 @@ test('one process serves 500 sessions at once', async (t) => {
   assertNoTrouble(mail);
 });
 
-test('a parameter whose feature is not built is told of in the log', async (t) => {
-  const mail = await start(t, { smtpd_sasl_auth_enable: 'yes' });
-  await meet(t, mail);
-  await mail.waitForLog(/smtpd\[\d+\]: warning: smtpd_sasl_auth_enable = yes has no effect/);
-});
-
 test('a client that never reads its replies has to wait for itself', async (t) => {
   const mail = await start(t, { smtpd_timeout: '2s', smtpd_junk_command_limit: '100000000' });
   const socket = await connected(t, mail);

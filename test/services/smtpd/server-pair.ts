@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { commandOf, type Maker } from '../../support/real-postfix.ts';
-import { converse, type Step } from './dialogue.ts';
+import { converse, type Door, type Step } from './dialogue.ts';
 
 /** main.cf parameters. */
 export type Parameters = Readonly<Record<string, string>>;
@@ -84,6 +84,8 @@ export interface ServerPair {
   readonly mail: MailSystem;
   /** The first fields of their lines in master.cf. */
   readonly services: Readonly<Record<Maker, string>>;
+  /** Where they are. */
+  readonly doors: Readonly<Record<Maker, Door>>;
   /** Plays a session with one of them. @returns the replies */
   talk(maker: Maker, steps: readonly Step[], session?: SessionOptions): Promise<string[]>;
   /** Plays the same session with both. */
@@ -102,13 +104,15 @@ export interface PairOptions {
   readonly common?: Readonly<Record<string, string | undefined>>;
   /** Whose verify(8) knows the addresses; there is none unless said. */
   readonly verify?: Maker;
+  /** More files below the configuration directory: name to content. */
+  readonly files?: Parameters;
 }
 
 /** Starts a pair for each setting, by its name. */
 export async function startServerPairs<Name extends string>(
   t: TestContext,
   settings: Readonly<Record<Name, Parameters>>,
-  { keepsMail = false, verify, common = {} }: PairOptions = {},
+  { keepsMail = false, verify, common = {}, files = {} }: PairOptions = {},
 ): Promise<Readonly<Record<Name, ServerPair>>> {
   const lines = [
     ...REAL.map((line) => line.replace('%', commandOf('ours', 'real', line.split(' ')[0] ?? ''))),
@@ -129,7 +133,7 @@ export async function startServerPairs<Name extends string>(
   const mail = await startMailSystem(t, {
     only: lines,
     main: { ...MAIN, ...common },
-    files: FILES,
+    files: { ...FILES, ...files },
   });
   const pairs = [...hosts].map(([name, pair]) => [name, serverPair(mail, name, pair)]);
   return Object.fromEntries(pairs) as Record<Name, ServerPair>;
@@ -174,6 +178,7 @@ function serverPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
   return {
     mail,
     services: { ours: `${hosts.ours}:${PORT}`, real: `${hosts.real}:${PORT}` },
+    doors: { ours: { port: PORT, host: hosts.ours }, real: { port: PORT, host: hosts.real } },
     talk: (maker, steps, { from, early } = {}) =>
       converse({ port: PORT, host: hosts[maker], from }, steps, { early }),
     async converse(steps, session = {}) {

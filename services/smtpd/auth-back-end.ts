@@ -1,0 +1,76 @@
+/** smtpd_sasl_type: opens the one that checks passwords. */
+import { isIP, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { parsePort, splitInetName } from '../../lib/config/inet-name.ts';
+import type { Resolver } from '../../lib/dns/resolver.ts';
+import { FatalError } from '../../lib/log/fatal.ts';
+import { connectTo, type HostAddress } from '../../lib/net/connect.ts';
+import { CyrusBackEnd } from '../../lib/sasl/cyrus.ts';
+import { readCyrusConf } from '../../lib/sasl/cyrus-conf.ts';
+import { DovecotBackEnd } from '../../lib/sasl/dovecot-client.ts';
+import type { SaslBackEnd } from '../../lib/sasl/exchange.ts';
+import type { ServiceContext } from '../../lib/server/service.ts';
+import type { PARAMETERS } from './parameters.ts';
+
+const CONNECT_MS = 10_000;
+
+type Context = ServiceContext<(typeof PARAMETERS)[number]>;
+
+/**
+ * To be called with root's rights: some back ends have files to read.
+ *
+ * @throws {FatalError} for a type that there is not
+ */
+export function openBackEnd(context: Context, resolver: Resolver): SaslBackEnd {
+  const { smtpd_sasl_type: type, smtpd_sasl_path: path } = context.parameters;
+  const { log } = context;
+  switch (type) {
+    case 'cyrus':
+      return openCyrus(context);
+    case 'dovecot':
+      return new DovecotBackEnd({
+        address: path,
+        log,
+        connect: () => connectToServer(path, resolver),
+      });
+    default:
+      throw new FatalError(
+        `smtpd_sasl_type = ${type}: unsupported SASL server implementation: specify cyrus or dovecot`,
+      );
+  }
+}
+
+/** Debian's place for smtpd.conf, after the one beside main.cf, and the library's own. */
+const CYRUS_DIRECTORIES = ['/usr/lib/sasl', '/etc/sasl2', '/usr/lib/sasl2'];
+
+function openCyrus({ parameters, configuration, log }: Context): SaslBackEnd {
+  const { cyrus_sasl_config_path: given, smtpd_sasl_path: name } = parameters;
+  const own = join(configuration.directory, 'sasl');
+  // Debian's Postfix does not even look at the parameter.
+  const directories = [...given.split(':').filter(Boolean), own, ...CYRUS_DIRECTORIES];
+  return new CyrusBackEnd({
+    conf: readCyrusConf(name, directories),
+    hostname: parameters.myhostname,
+    realm: parameters.smtpd_sasl_local_domain,
+    service: parameters.smtpd_sasl_service,
+    log,
+  });
+}
+
+/** `private/auth`, `unix:private/auth`, `inet:127.0.0.1:12345`. */
+async function connectToServer(name: string, resolver: Resolver): Promise<Socket> {
+  const [, type = 'unix', rest = name] = /^(unix|inet):(.*)$/.exec(name) ?? [];
+  if (type === 'unix') return connectTo({ path: rest }, { connectMs: CONNECT_MS });
+  const { host, port } = splitInetName(rest);
+  return connectTo(await addressOf(host || 'localhost', parsePort(port), resolver), {
+    connectMs: CONNECT_MS,
+  });
+}
+
+async function addressOf(host: string, port: number, resolver: Resolver): Promise<HostAddress> {
+  if (isIP(host) !== 0) return { address: host, port };
+  const { records, reason, status } = await resolver.lookupNative(host);
+  const [first] = records;
+  if (first === undefined) throw new Error(`host ${host} not found: ${reason || status}`);
+  return { address: first.address, port };
+}
