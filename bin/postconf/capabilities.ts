@@ -1,7 +1,7 @@
 /** What this build can do: `-m`, `-l`, `-a`, `-A`, `-T`. */
 
 const LISTS: Readonly<Record<string, readonly string[]>> = {
-  a: ['cyrus', 'dovecot'],
+  a: ['cyrus', 'dovecot', 'posthaste'],
   A: ['cyrus'],
   l: ['flock', 'fcntl', 'dotlock'],
 };

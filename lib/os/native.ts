@@ -18,6 +18,8 @@ export interface PollHandle {
   close(): void;
 }
 
+type KoffiFunction = ReturnType<ReturnType<Koffi['load']>['func']>;
+
 let loaded: { koffi: Koffi; libc: ReturnType<Koffi['load']> } | undefined;
 
 function native() {
@@ -47,6 +49,26 @@ export function declare<Result = number>(
   return (...args) => {
     called ??= native().libc.func(prototype) as (...args: readonly Argument[]) => Result;
     return called(...args);
+  };
+}
+
+/**
+ * Declares a C function that takes its time: it runs on a thread of Node's pool, and has all of its
+ * arguments referenced until it is done.
+ */
+export function declareSlow<Result = number>(
+  prototype: string,
+): (...args: readonly Argument[]) => Promise<Result> {
+  let declared: KoffiFunction | undefined;
+  return (...args) => {
+    declared ??= native().libc.func(prototype);
+    const { async: start } = declared;
+    return new Promise((resolve, reject) => {
+      start(...args, (error: Error | null, result: Result) => {
+        if (error === null) resolve(result);
+        else reject(error);
+      });
+    });
   };
 }
 

@@ -285,7 +285,12 @@ function stepOf(command: string, fields: readonly string[]): SaslStep | undefine
         ? { kind: 'refused', reason: '' }
         : { kind: 'done', username };
     case 'FAIL':
-      return { kind: 'refused', reason: value('reason') ?? '', ...known };
+      // Postfix tells the client that its password is wrong, all the same.
+      return {
+        kind: fields.includes('temp') ? 'trouble' : 'refused',
+        reason: value('reason') ?? '',
+        ...known,
+      };
     case 'CONT': {
       const [base64 = ''] = fields;
       return isBase64(base64)

@@ -13,6 +13,9 @@ import type { ServiceContext } from '../../lib/server/service.ts';
 import type { PARAMETERS } from './parameters.ts';
 
 const CONNECT_MS = 10_000;
+/** The default of smtpd_sasl_path is made for `cyrus`; auth(8) is elsewhere. */
+const DEFAULT_PATH = 'smtpd';
+const OWN_PATH = 'private/auth';
 
 type Context = ServiceContext<(typeof PARAMETERS)[number]>;
 
@@ -33,9 +36,17 @@ export function openBackEnd(context: Context, resolver: Resolver): SaslBackEnd {
         log,
         connect: () => connectToServer(path, resolver),
       });
+    case 'posthaste': {
+      const address = path === DEFAULT_PATH ? OWN_PATH : path;
+      return new DovecotBackEnd({
+        address,
+        log,
+        connect: () => connectToServer(address, resolver),
+      });
+    }
     default:
       throw new FatalError(
-        `smtpd_sasl_type = ${type}: unsupported SASL server implementation: specify cyrus or dovecot`,
+        `smtpd_sasl_type = ${type}: unsupported SASL server implementation: specify cyrus, dovecot or posthaste`,
       );
   }
 }

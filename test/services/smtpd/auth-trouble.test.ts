@@ -106,8 +106,12 @@ const TROUBLES: Readonly<
   },
   'it never ends a line': { answer: () => 'x'.repeat(100_000), reply: LOST },
   'it gives a reason': {
-    answer: (line) => `FAIL\t${idOf(line)}\tuser=joe\treason=no\r421 bye\ttemp\n`,
+    answer: (line) => `FAIL\t${idOf(line)}\tuser=joe\treason=no\r421 bye\n`,
     reply: '535 5.7.8 Error: authentication failed: no?421 bye',
+  },
+  'it is in trouble itself': {
+    answer: (line) => `FAIL\t${idOf(line)}\tuser=joe\ttemp\n`,
+    reply: '454 4.7.0 Temporary authentication failure: (reason unavailable)',
   },
   'it has another protocol': { hello: 'VERSION\t2\t0\nMECH\tPLAIN\nDONE\n', reply: GONE },
   'it knows no mechanism': { hello: 'VERSION\t1\t1\nDONE\n', reply: GONE },
