@@ -58,7 +58,8 @@ export function xforward(session: Session, words: readonly Word[]): Answer {
   session.forwarded = {
     client: isOfClient ? { ...NOBODY, ...before.client, ...ofClient } : before.client,
     ident: told.IDENT === undefined ? before.ident : available(told.IDENT),
-    rewriteContext: told.SOURCE === undefined ? before.rewriteContext : available(told.SOURCE),
+    rewriteContext:
+      told.SOURCE === undefined ? before.rewriteContext : (available(told.SOURCE) ?? 'local'),
   };
   return { reply: '250 2.0.0 Ok' };
 }
