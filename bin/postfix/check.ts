@@ -6,6 +6,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync } from 'node:fs';
 import { lookupGroup, lookupUser } from '../../lib/os/identity.ts';
 import type { Administration } from './administration.ts';
+import { clearPasswordWarnings } from './clear-passwords.ts';
 import { configurationTroubles } from './configuration-check.ts';
 import { unhonoured } from './honoured.ts';
 import { ownershipWarnings } from './ownership.ts';
@@ -84,6 +85,7 @@ export function checkWarnings(administration: Administration): void {
   const owners = process.getuid?.() === 0 ? ownershipWarnings(configuration) : [];
   for (const line of owners) log.warn(line);
   for (const line of unhonoured(configuration)) log.warn(line);
+  for (const line of clearPasswordWarnings(configuration)) log.warn(line);
 }
 
 function createMissing({ configuration }: Administration): void {

@@ -144,12 +144,20 @@ class Conversation implements Question {
       reason: shown,
       username: username?.slice(0, 100),
     });
-    return {
-      reply:
-        kind === 'trouble'
-          ? `454 4.7.0 Temporary authentication failure: ${shown}`
-          : `535 5.7.8 Error: authentication failed: ${shown}`,
-    };
+    if (kind === 'trouble')
+      return { reply: `454 4.7.0 Temporary authentication failure: ${shown}` };
+    return this.#endAfterTooMany() ?? { reply: `535 5.7.8 Error: authentication failed: ${shown}` };
+  }
+
+  /** smtpd_sasl_failure_limit: who guesses has to connect again, and is counted. */
+  #endAfterTooMany(): Answer | undefined {
+    const session = this.#session;
+    const { smtpd_sasl_failure_limit: limit, myhostname } = session.smtpd.parameters;
+    session.loginFailures += 1;
+    if (limit === 0 || session.loginFailures < limit) return undefined;
+    const { label: client } = session.client;
+    session.smtpd.log.info({ kind: 'session-lost', why: 'too many errors', stage: 'AUTH', client });
+    return { reply: `421 4.7.0 ${myhostname} Error: too many errors`, closes: true };
   }
 }
 

@@ -12,7 +12,7 @@ import { openDotContent } from './content.ts';
 import { mail, rcpt, vrfy } from './envelope-commands.ts';
 import { etrn } from './etrn.ts';
 import { sanitizeName } from './hostname.ts';
-import { AUTH_PLACE } from './keywords.ts';
+import { AUTH_PLACE, type Offer } from './keywords.ts';
 import type { Answer, Session } from './session.ts';
 import { joinWords, type Word } from './words.ts';
 import { xclient, xforward } from './xclient.ts';
@@ -93,10 +93,14 @@ async function ehlo(session: Session, words: readonly Word[]): Promise<Answer> {
     return { reply, closes: true };
   }
   if (offer.discarded !== '') smtpd.log.info(`discarding EHLO keywords: ${offer.discarded}`);
-  const logins = offer.auth ? await authLines(session) : [];
-  const keywords = offer.keywords.flatMap((line) => (line === AUTH_PLACE ? logins : [line]));
-  const lines = [myhostname, ...keywords];
+  const lines = [myhostname, ...(offer.auth ? await withAuth(session, offer) : offer.keywords)];
   return { reply: lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`) };
+}
+
+/** The keywords, with those of AUTH in their place. */
+async function withAuth(session: Session, { keywords }: Offer): Promise<readonly string[]> {
+  const lines = await authLines(session);
+  return keywords.flatMap((line) => (line === AUTH_PLACE ? lines : [line]));
 }
 
 async function greet(

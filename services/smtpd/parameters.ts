@@ -112,6 +112,7 @@ export const PARAMETERS = [
   'smtpd_sasl_auth_enable',
   'smtpd_sasl_authenticated_header',
   'smtpd_sasl_exceptions_networks',
+  'smtpd_sasl_failure_limit',
   'smtpd_sasl_local_domain',
   'smtpd_sasl_mechanism_filter',
   'smtpd_sasl_path',

@@ -94,6 +94,8 @@ export class Session {
   protocol: 'SMTP' | 'ESMTP' = 'SMTP';
   /** Nobody else can read what is said: TLS is on. */
   isEncrypted = false;
+  /** How often the client has failed to log in. */
+  loginFailures = 0;
   transaction: Transaction | undefined;
   /** A message comes by BDAT, or one of its chunks was refused. */
   chunks: ChunkedMessage | 'refused' | undefined;

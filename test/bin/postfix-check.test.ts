@@ -214,3 +214,27 @@ test('postfix check names what main.cf and master.cf set in vain, with file and 
     `${label} ${place.config}/master.cf, line 3: service x/unix: -o: parameter "own" ${end}`,
   ]);
 });
+
+test('postfix check names the services that take passwords in the clear', { skip }, (t) => {
+  const place = instance(t, 'smtpd_sasl_auth_enable = yes\n');
+  const inet = (name: string, ...options: string[]) =>
+    `${name} inet n - n - - smtpd${options.map((each) => ` -o ${each}`).join('')}\n`;
+  const entries = [
+    inet('smtp'),
+    inet('submission', 'smtpd_tls_security_level=encrypt'),
+    inet('smtps', 'smtpd_tls_wrappermode=yes'),
+    inet('2525', 'smtpd_tls_auth_only=yes'),
+    inet('2526', 'smtpd_sasl_security_options=noplaintext,noanonymous'),
+    inet('2527', 'smtpd_sasl_auth_enable=no'),
+    inet('2528', 'smtpd_tls_security_level=may'),
+  ];
+  writeSettled(join(place.config, 'master.cf'), MASTER + entries.join(''));
+  const { stderr } = spawnSync(OURS, ['-c', place.config, 'check'], { encoding: 'utf8' });
+  const named = [
+    ...stderr.matchAll(/line \d+: service (\S+): passwords may be sent in the clear/g),
+  ];
+  assert.deepEqual(
+    named.map(([, name]) => name),
+    ['smtp', '2528'],
+  );
+});

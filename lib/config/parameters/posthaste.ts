@@ -10,4 +10,5 @@ export const posthasteParameters = {
   pattern_time_limit: seconds('30s'), // for the lines of a message, put to regexp: and pcre: tables
   queue_journal_enable: bool('yes'), // new messages are synced together, in a journal
   service_processes: int('0'), // of one service, at most; 0: the number of processors
+  smtpd_sasl_failure_limit: int('5'), // wrong passwords in one session; 0: any number
 };

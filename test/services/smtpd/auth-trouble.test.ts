@@ -276,3 +276,18 @@ for (const [name, { main, why }] of Object.entries(UNUSABLE)) {
     await mail.waitForLog(why);
   });
 }
+
+test('who guesses passwords has to connect again', async (t) => {
+  const peer = await startAuthPeer(t, (line) => `FAIL\t${idOf(line)}\tuser=joe\n`);
+  const mail = await startSmtpd(t, peer.path);
+  const wrong = `AUTH PLAIN ${SECRET}`;
+  const steps = [EHLO, ...Array.from({ length: 5 }, () => wrong), 'await end'];
+  const replies = await converse({ port: mail.port }, steps as Step[]);
+  assert.deepEqual(
+    replies.slice(2).map((reply) => reply.slice(0, 3)),
+    ['535', '535', '535', '535', '421'],
+  );
+  await mail.waitForLog(/too many errors after AUTH from unknown\[127\.0\.0\.1\]/);
+  await mail.waitForLog(/disconnect from \S+ ehlo=1 auth=0\/5 commands=1\/6/);
+  assert.equal(mail.log().match(/SASL PLAIN authentication failed/g)?.length, 5);
+});

@@ -162,6 +162,7 @@ test('smtpd tells cleanup the same as Postfix', { skip: whyNoPostfix() }, async 
   const setting = {
     smtpd_authorized_verp_clients: '127.0.0.1',
     smtpd_sasl_authenticated_header: 'yes',
+    local_header_rewrite_clients: 'permit_sasl_authenticated',
     smtpd_authorized_xclient_hosts: '127.0.0.1',
     smtpd_authorized_xforward_hosts: '127.0.0.1',
     local_recipient_maps: '',
