@@ -72,6 +72,21 @@ export function declareSlow<Result = number>(
   };
 }
 
+/**
+ * Makes a function of ours one that C can call, for as long as the process lives. It runs on the
+ * main thread, whichever thread the call comes from: that one waits.
+ *
+ * @param result `int`, and the types of what it is called with
+ */
+export function declareCallback(
+  result: string,
+  types: readonly string[],
+  action: (...args: readonly (number | bigint | null)[]) => number,
+): bigint {
+  const { koffi } = native();
+  return koffi.register(action, koffi.pointer(koffi.proto(null, result, [...types])));
+}
+
 /** The error number of the call just made. */
 export function lastError(): number {
   return native().koffi.errno();

@@ -8,8 +8,6 @@ export interface ShadowEntry {
   readonly changedDay: number;
   /** The password is good for so many days. */
   readonly maximumDays: number;
-  /** And after that for so many, in which it has to be changed. */
-  readonly inactiveDays: number;
   /** The account ends. */
   readonly expiresDay: number;
 }
@@ -39,7 +37,6 @@ export function lookupShadow(name: string): ShadowEntry | undefined {
       hash: textAt(entry, 8),
       changedDay: days(16),
       maximumDays: days(32),
-      inactiveDays: days(48),
       expiresDay: days(56),
     };
   }

@@ -3,9 +3,10 @@ export interface Accounts {
   /**
    * Whether this is the user's password. It takes as long for users that there are not.
    *
+   * @param clientAddress who says so
    * @throws {SaslTrouble} when nobody can tell now
    */
-  verify(user: string, password: string): Promise<boolean>;
+  verify(user: string, password: string, clientAddress?: string): Promise<boolean>;
   /**
    * What mechanisms need that never see the password; `undefined` when there is no such user, or it
    * is not known. Accounts that only have hashes lack this.

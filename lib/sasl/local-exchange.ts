@@ -15,6 +15,8 @@ export function mechanismsOf(accounts: Accounts): readonly Mechanism[] {
 
 export interface LocalOptions {
   readonly accounts: Accounts;
+  /** The client's, for accounts that want to know. */
+  readonly clientAddress?: string;
   /** Ours, for challenges. */
   readonly hostname: string;
   /** What clients are told. */
@@ -79,7 +81,8 @@ export class LocalExchange implements SaslExchange {
       return user;
     };
     return {
-      verify: (user, password) => accounts.verify(note(user), password),
+      verify: (user, password) =>
+        accounts.verify(note(user), password, this.#options.clientAddress),
       secretOf: async (user) => accounts.secretOf?.(note(user)),
     };
   }

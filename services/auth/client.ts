@@ -115,8 +115,8 @@ export class AuthClient {
       if (this.#attempts.size < EXCHANGES_MAX) break;
       this.#forget(oldest);
     }
-    const exchange = new LocalExchange(mechanism, this.#options);
     const address = value('rip') ?? 'unknown';
+    const exchange = new LocalExchange(mechanism, { ...this.#options, clientAddress: address });
     const attempt: Attempt = { exchange, mechanism, address, isBusy: false };
     this.#attempts.set(id, attempt);
     this.#ask(id, attempt, value('resp'));

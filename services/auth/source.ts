@@ -3,8 +3,11 @@ import type { Secret } from '../../lib/sasl/accounts.ts';
 
 /** One user, as a source knows them. */
 export interface Account {
-  /** @throws {SaslTrouble} when nobody can tell now */
-  check(password: string): Promise<boolean>;
+  /**
+   * @param clientAddress who says so
+   * @throws {SaslTrouble} when nobody can tell now
+   */
+  check(password: string, clientAddress: string): Promise<boolean>;
   /** What mechanisms need that never see the password. */
   readonly secret?: Secret;
 }

@@ -41,10 +41,11 @@ export async function checkHash(hash: string, password: string): Promise<boolean
   }
 }
 
-/** The account has ended, or its password was to be changed long ago: shadow(5). */
-function hasExpired({ expiresDay, changedDay, maximumDays, inactiveDays }: ShadowEntry): boolean {
+/** The account has ended, or its password has to be changed first: shadow(5). As PAM has it. */
+function hasExpired({ expiresDay, changedDay, maximumDays }: ShadowEntry): boolean {
   const today = Math.floor(now() / DAY_MS);
   if (expiresDay >= 0 && today >= expiresDay) return true;
-  const isLimited = changedDay > 0 && maximumDays >= 0 && inactiveDays >= 0;
-  return isLimited && today >= changedDay + maximumDays + inactiveDays;
+  return (
+    changedDay === 0 || (changedDay > 0 && maximumDays >= 0 && today > changedDay + maximumDays)
+  );
 }

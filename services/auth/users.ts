@@ -14,9 +14,9 @@ export class Users implements Accounts {
     this.#sources = sources;
   }
 
-  async verify(user: string, password: string): Promise<boolean> {
+  async verify(user: string, password: string, clientAddress = 'unknown'): Promise<boolean> {
     const account = await this.#find(user);
-    if (account !== undefined) return account.check(password);
+    if (account !== undefined) return account.check(password, clientAddress);
     if (this.#sources.some((source) => source.knowledge() === 'hashes')) {
       await checkHash(NOBODY, password);
     }

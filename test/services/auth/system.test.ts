@@ -1,9 +1,9 @@
 /** The users of a machine: of one that has other users than this one. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { now } from '../../../lib/clock/clock.ts';
 import { freshDirectory } from '../../support/directories.ts';
 
@@ -24,13 +24,22 @@ const USERS: Readonly<Record<string, readonly [shadow: string, may: boolean]>> =
   ended: [`${HASH}:19000:0:99999:7::${today - 1}:`, false],
   'ends-later': [`${HASH}:19000:0:99999:7::${today + 2}:`, true],
   old: [`${HASH}:${today - 100}:0:30:7:10::`, false],
-  'old-but-fine': [`${HASH}:${today - 35}:0:30:7:10::`, true],
+  'to-be-changed': [`${HASH}:${today - 35}:0:30:7:10::`, false],
+  'at-once': [`${HASH}:0:0:99999:7:::`, false],
+  fresh: [`${HASH}:${today - 25}:0:30:7:10::`, true],
   system: [`${HASH}:19000:0:99999:7:::`, false],
 };
 
-test('who may log in to the machine may here, and nobody else', {
-  skip: !canMount && 'no file can be put over /etc/shadow here',
-}, (t) => {
+const hasPam = existsSync('/etc/pam.d/other');
+/** A file of /etc/pam.d for each source. */
+const PAM: Readonly<Record<string, string>> = {
+  smtp: 'auth required pam_unix.so\naccount required pam_unix.so\n',
+  barred: 'auth required pam_unix.so\naccount required pam_deny.so\n',
+  broken: 'auth required pam_nosuch.so\naccount required pam_permit.so\n',
+};
+
+/** Asks a source, on a machine with those users. */
+function ask(t: TestContext, source: string, tries: readonly string[]): Record<string, unknown> {
   const directory = freshDirectory(t);
   const [passwd, shadow] = [join(directory, 'passwd'), join(directory, 'shadow')];
   const names = Object.keys(USERS);
@@ -42,20 +51,46 @@ test('who may log in to the machine may here, and nobody else', {
       .map(([name, [line]]) => `${name}:${line}\n`)
       .join(''),
   );
+  const pam = join(directory, 'pam.d');
+  mkdirSync(pam);
+  for (const [name, text] of Object.entries(PAM)) writeFileSync(join(pam, name), text);
   const program = join(process.cwd(), 'build/test/services/auth/asking.cjs');
-  const tries = [...names, 'nobody-here'].flatMap((name) => [`${name}:se:cret`, `${name}:wrong`]);
-  const mount = `mount --bind ${passwd} /etc/passwd && mount --bind ${shadow} /etc/shadow`;
-  const script = `${mount} && exec "$@"`;
+  const mounts = [
+    `mount --bind ${passwd} /etc/passwd`,
+    `mount --bind ${shadow} /etc/shadow`,
+    ...(hasPam ? [`mount --bind ${pam} /etc/pam.d`] : []),
+  ];
+  const script = `${mounts.join(' && ')} && exec "$@"`;
   const { stdout, stderr } = spawnSync(
     'unshare',
-    ['-m', 'sh', '-c', script, 'sh', process.execPath, program, '1000', ...tries],
+    ['-m', 'sh', '-c', script, 'sh', process.execPath, program, source, ...tries],
     { encoding: 'utf8' },
   );
   assert.equal(stderr, '');
-  const expected = Object.entries(USERS).flatMap(([name, [, may]]) => [
-    [`${name}:se:cret`, may],
-    [`${name}:wrong`, false],
-  ]);
-  expected.push(['nobody-here:se:cret', false], ['nobody-here:wrong', false]);
-  assert.deepEqual(JSON.parse(stdout), Object.fromEntries(expected));
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+const skip = !canMount && 'no file can be put over /etc/shadow here';
+const tries = [...Object.keys(USERS), 'nobody-here'].flatMap((name) => [
+  `${name}:se:cret`,
+  `${name}:wrong`,
+]);
+const expected = Object.fromEntries(
+  tries.map((each) => [each, each.endsWith(':se:cret') && USERS[each.slice(0, -8)]?.[1] === true]),
+);
+
+for (const source of ['system', 'pam']) {
+  test(`who may log in to the machine may here, and nobody else: ${source}`, {
+    skip: skip || (source === 'pam' && !hasPam && 'no PAM'),
+  }, (t) => {
+    assert.deepEqual(ask(t, source, tries), expected);
+  });
+}
+
+test('PAM may know the password, and bar the user; and it may be in trouble', {
+  skip: skip || (!hasPam && 'no PAM'),
+}, (t) => {
+  assert.deepEqual(ask(t, 'pam:barred', ['sha:se:cret']), { 'sha:se:cret': false });
+  const trouble = 'SaslTrouble: Module is unknown';
+  assert.deepEqual(ask(t, 'pam:broken', ['sha:se:cret']), { 'sha:se:cret': trouble });
 });
