@@ -355,8 +355,8 @@ export class Smtpd {
     };
   }
 
-  /** A client that has logged in. */
-  withLogin(client: Client, login: Login): Client {
+  /** A client that has logged in; without a login, one whose login has ended: with TLS all begins anew. */
+  withLogin(client: Client, login: Login | undefined): Client {
     const known = { ...client, login };
     return { ...known, isLocalRewrite: this.#isLocalRewrite(known) };
   }
