@@ -67,6 +67,8 @@ export interface Configuration {
   valueForTransport(transport: string, suffix: string): string | number | boolean | undefined;
   /** The machine's own addresses, as inet_interfaces and inet_protocols choose them. */
   addresses(): readonly OwnAddress[];
+  /** The same but for one setting: what other values would be then. */
+  withSetting(name: string, value: string): Configuration;
   /** A path under queue_directory. */
   queuePath(...parts: string[]): string;
 }
@@ -226,6 +228,11 @@ export function createConfiguration(parts: {
     forTransport,
     valueForTransport,
     addresses,
+    withSetting: (name, value) =>
+      createConfiguration({
+        ...parts,
+        settings: new Map([...settings, [name, parseOverride(`${name}=${value}`)]]),
+      }),
     queuePath: (...path) => join(get('queue_directory'), ...path),
   };
 }

@@ -51,6 +51,7 @@ import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
 import type { Login } from './login.ts';
+import { type Pace, readPaceUnderStress } from './pace.ts';
 import { PARAMETERS } from './parameters.ts';
 import { PolicyClient } from './policy-client.ts';
 import { parsePolicyServer } from './policy-server.ts';
@@ -102,6 +103,10 @@ export class Smtpd {
   readonly commandFilter: TableList | undefined;
   /** smtpd_proxy_filter. */
   readonly beforeQueue: BeforeQueue | undefined;
+  /** Sessions under way. */
+  sessions = 0;
+  readonly #slots: number;
+  readonly #underStress: Pace | undefined;
   /** There are `smtpd_noop_commands`. */
   readonly hasIgnoredCommands: boolean;
   readonly #doors: Partial<Doors>;
@@ -138,6 +143,8 @@ export class Smtpd {
     this.parameters = parameters;
     this.log = log;
     this.isStandalone = context.standalone;
+    this.#slots = context.slots;
+    this.#underStress = readPaceUnderStress(context);
     this.resolver =
       doors.resolver ?? openResolver({ nameservers: splitList(parameters.dns_nameservers) });
     this.beforeQueue =
@@ -283,6 +290,11 @@ export class Smtpd {
       this.log.warn(error.message);
       return undefined;
     }
+  }
+
+  /** How long a session that begins now may take, and how often it may err. */
+  get pace(): Pace {
+    return this.sessions >= this.#slots ? (this.#underStress ?? this.parameters) : this.parameters;
   }
 
   /** smtpd_reject_footer_maps, smtpd_reject_footer. */

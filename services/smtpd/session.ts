@@ -20,6 +20,7 @@ import { type Connection, openConnection } from './connection.ts';
 import { describeFailure } from './content.ts';
 import type { ContentInput } from './content-reader.ts';
 import { order } from './message-orders.ts';
+import type { Pace } from './pace.ts';
 import { withoutSecrets } from './secrets.ts';
 import type { Concern, Smtpd } from './service.ts';
 import { type Client, type Forwarded, labelOf, type Transaction } from './transaction.ts';
@@ -111,6 +112,8 @@ export class Session {
   #refused: string | undefined;
   /** Reasons to refuse later what was permitted: since the client connected, and said HELO. */
   #deferrals: { client?: string; helo?: string } = {};
+  /** What the server's load made of some limits when we began. */
+  readonly #pace: Pace;
   #limits: ClientLimits | undefined;
   #errors = 0;
   #junk = 0;
@@ -130,6 +133,8 @@ export class Session {
     this.#isUnproxied = told === undefined;
     const endpoints = told ?? socketEndpoints(socket);
     const address = endpoints.clientAddress;
+    smtpd.sessions += 1;
+    this.#pace = smtpd.pace;
     this.client = {
       peerAddress: address,
       address,
@@ -172,6 +177,7 @@ export class Session {
       this.#onFailure(error);
     }
     await this.#closed;
+    this.smtpd.sessions -= 1;
   }
 
   /** Logs what a rule did about the client, in Postfix's form. */
@@ -298,8 +304,8 @@ export class Session {
     const { smtpd } = this;
     const { parameters } = smtpd;
     this.connection.setTimeLimit({
-      seconds: parameters.smtpd_timeout,
-      perRequest: parameters.smtpd_per_request_deadline,
+      seconds: this.#pace.smtpd_timeout,
+      perRequest: this.#pace.smtpd_per_request_deadline,
       bytesPerSecond: parameters.smtpd_min_data_rate,
     });
     if (this.#isUnproxied) {
@@ -484,7 +490,7 @@ export class Session {
 
   #countJunk(): void {
     this.#junk += 1;
-    if (this.#junk > this.smtpd.parameters.smtpd_junk_command_limit + 1) this.#errors += 1;
+    if (this.#junk > this.#pace.smtpd_junk_command_limit + 1) this.#errors += 1;
   }
 
   async #onContentEnd(): Promise<void> {
@@ -508,7 +514,8 @@ export class Session {
   }
 
   #endIfTooManyErrors(): void {
-    const { smtpd_hard_error_limit: limit, myhostname } = this.smtpd.parameters;
+    const { myhostname } = this.smtpd.parameters;
+    const { smtpd_hard_error_limit: limit } = this.#pace;
     if (this.#errors < limit || this.#isEnding) return;
     this.#logLost('too many errors');
     this.#send({ reply: `421 4.7.0 ${myhostname} Error: too many errors`, closes: true });

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { loadConfiguration } from '../../../lib/config/configuration.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import {
@@ -178,4 +179,42 @@ test('an anvil that is replaced goes on counting', async (t) => {
   assert.equal(await say(client, 'RSET', FROM, 'RSET', FROM), '250 2.1.0 Ok');
   assert.match(await say(client, 'RSET', FROM), /^450 4\.7\.1 /);
   assert.doesNotMatch(mail.log(), /smtpd\[\d+\]: warning: (?!Message delivery)/);
+});
+
+test('the client that takes the last slot has less time, and fewer errors: stress', async (t) => {
+  const mail = await startMailSystem(t, {
+    main: { service_processes: '1', smtpd_peername_lookup: 'no', smtpd_timeout: STRESSED },
+    only: [
+      '127.0.0.1:0 inet n - n - 2 smtpd -o stress=',
+      'anvil unix - - n - 1 anvil',
+      'postlog unix-dgram n - n - 1 postlogd',
+    ],
+  });
+  const first = await meet(t, mail);
+  const second = await meet(t, mail);
+  await second.awaitEnd();
+  assert.equal(second.replies.at(-1), '421 4.4.2 mx.lab.test Error: timeout exceeded');
+  // What was long ago when the machine was at ease still holds.
+  assert.equal(await say(first, 'NOOP'), '250 2.0.0 Ok');
+  const third = await meet(t, mail);
+  await third.play('BOGUS');
+  await third.awaitEnd();
+  assert.deepEqual(third.replies.slice(1), [
+    '500 5.5.2 Error: command not recognized',
+    '421 4.7.0 mx.lab.test Error: too many errors',
+  ]);
+  assert.equal(await say(first, 'BOGUS', 'NOOP'), '250 2.0.0 Ok');
+});
+
+const STRESSED = '$' + '{stress?{1}:{300}}s';
+
+test('the deadline for a record of long ago is that for a request', async (t) => {
+  const mail = await startMailSystem(t, {
+    stopped: true,
+    main: { smtpd_per_record_deadline: 'yes' },
+  });
+  const { stdout } = mail.run('postconf', ['-x', 'smtpd_per_request_deadline']);
+  assert.equal(stdout, 'smtpd_per_request_deadline = yes\n');
+  const { get } = loadConfiguration({ directory: mail.config });
+  assert.equal(get('smtpd_per_request_deadline'), true);
 });
