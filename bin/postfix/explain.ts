@@ -74,7 +74,9 @@ export async function findOut(
     flow: noFlowControl,
     retire() {},
   };
-  const answered = await ask(question, surroundings, {
+  // smtps: there is TLS from the first byte.
+  const hasTls = question.hasTls || configured.get('smtpd_tls_wrappermode');
+  const answered = await ask({ ...question, hasTls }, surroundings, {
     rewrite: {
       rewrite: async (rule, address) => rewriteAddress(address, settings[rule]).address,
       resolve: (sender, address) =>

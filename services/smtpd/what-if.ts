@@ -37,6 +37,8 @@ export const SUPPRESSED: Readonly<Record<string, string>> = {
   smtpd_client_connection_rate_limit: '0',
   smtpd_client_message_rate_limit: '0',
   smtpd_client_recipient_rate_limit: '0',
+  // There is nobody to shake hands with.
+  smtpd_tls_wrappermode: 'no',
 };
 
 /** A client, and what it says. */

@@ -345,6 +345,27 @@ test('postfix explain asks nobody unless it is told to, and says whom it would a
   assert.match(online.text, /verdict: refused at RCPT .*blocked using list\.test; listed/);
 });
 
+test('postfix explain believes that the session is encrypted, and who is logged in', async (t) => {
+  const config = writeConfiguration(t, {
+    mynetworks: '127.0.0.1/32',
+    smtpd_sasl_auth_enable: 'yes',
+    smtpd_sasl_path: 'private/nobody-is-asked',
+    smtpd_client_restrictions: 'reject_plaintext_session',
+    smtpd_sender_login_maps: 'inline:{{ann@client.test=ann}}',
+    smtpd_sender_restrictions: 'reject_sender_login_mismatch',
+  });
+  const ask = (...words: string[]) => explain(config, ...WHO, '--to', 'a@far.test', ...words);
+  assert.match((await ask()).text, /verdict: put off .*450 4\.7\.1 Session encryption is required/);
+  assert.match((await ask('--tls')).text, /verdict: refused .*553 5\.7\.1 .*not logged in/);
+  assert.match((await ask('--tls', '--sasl', 'bob')).text, /553 5\.7\.1 .*not owned by user bob/);
+  const { text, status } = await ask('--tls', '--sasl', 'ann');
+  assert.match(text, /permit_sasl_authenticated +permit +ann is logged in/);
+  assert.equal(status, 0);
+  const file = join(config, 'master.cf');
+  writeFileSync(file, 'smtps inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n');
+  assert.match((await ask()).text, /not logged in/);
+});
+
 test('postfix explain takes the smtpd that it is told', async (t) => {
   const config = writeConfiguration(t, {});
   const found = await explain(config, ...WHO, '--to', 'a@far.test', '--service', 'submission');
