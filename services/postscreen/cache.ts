@@ -1,5 +1,5 @@
 /** postscreen_cache_map: what clients have passed, for when they come again. */
-import { every, now } from '../../lib/clock/clock.ts';
+import { every, now, sleep } from '../../lib/clock/clock.ts';
 import type { Log } from '../../lib/log/log.ts';
 import { CacheFile } from '../../lib/table/cache-file.ts';
 
@@ -12,21 +12,34 @@ export interface CacheSettings {
 const CLEANED_KEY = '_LAST_CACHE_CLEANUP_COMPLETED_';
 /** How often to look whether it is time. */
 const LOOK_MS = 60_000;
+/** Entries that are looked at in one go: clients wait meanwhile. */
+const PAGE = 1000;
 
 /** The cache belongs to this process alone. */
 export class Cache {
   readonly #settings: CacheSettings;
   readonly #log: Log;
   readonly #file: CacheFile;
+  #isCleaning = false;
+  #isClosed = false;
 
-  /** Opens it. @param isKept whether an entry is still of use */
-  constructor(settings: CacheSettings, log: Log, isKept: (value: string) => boolean) {
+  /** Opens it, while we still have all rights; it is `owner`'s. */
+  constructor(settings: CacheSettings, owner: string, log: Log) {
     this.#settings = settings;
     this.#log = log;
-    this.#file = new CacheFile(settings.postscreen_cache_map);
-    const { postscreen_cache_cleanup_interval: interval } = settings;
+    this.#file = CacheFile.open(settings.postscreen_cache_map, owner);
+  }
+
+  /** Cleans up now and then. @param isKept whether an entry is still of use */
+  start(isKept: (value: string) => boolean): void {
+    const { postscreen_cache_cleanup_interval: interval } = this.#settings;
     if (interval === 0) return;
-    const look = () => this.#cleanUpWhenDue(isKept);
+    const look = () => {
+      this.#cleanUpWhenDue(isKept).catch((error: unknown) => {
+        this.#isCleaning = false;
+        this.#log.error(`cannot clean the cache up: ${(error as Error).message}`);
+      });
+    };
     look();
     every(Math.min(LOOK_MS, interval * 1000), look).unref();
   }
@@ -40,20 +53,37 @@ export class Cache {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#file.close();
   }
 
-  #cleanUpWhenDue(isKept: (value: string) => boolean): void {
+  async #cleanUpWhenDue(isKept: (value: string) => boolean): Promise<void> {
     const seconds = Math.floor(now() / 1000);
     const cleaned = Number(this.#file.get(CLEANED_KEY) ?? 0);
-    if (seconds < cleaned + this.#settings.postscreen_cache_cleanup_interval) return;
-    const entries = this.#file.entries().filter(([key]) => key !== CLEANED_KEY);
-    const expired = entries.filter(([, value]) => !isKept(value));
-    for (const [key] of expired) this.#file.remove(key);
+    const { postscreen_cache_cleanup_interval: interval, postscreen_cache_map } = this.#settings;
+    if (this.#isCleaning || this.#isClosed || seconds < cleaned + interval) return;
+    this.#isCleaning = true;
+    let retained = 0;
+    let dropped = 0;
+    for (let last = ''; ; ) {
+      const page = this.#file.page(last, PAGE);
+      for (const [key, value] of page) {
+        if (key === CLEANED_KEY) continue;
+        if (isKept(value)) retained += 1;
+        else {
+          this.#file.remove(key);
+          dropped += 1;
+        }
+      }
+      last = page.at(-1)?.[0] ?? '';
+      if (page.length < PAGE) break;
+      await sleep(0);
+      if (this.#isClosed) return;
+    }
     this.#file.put(CLEANED_KEY, String(seconds));
-    const retained = entries.length - expired.length;
+    this.#isCleaning = false;
     this.#log.info(
-      `cache ${this.#settings.postscreen_cache_map} full cleanup: retained=${retained} dropped=${expired.length} entries`,
+      `cache ${postscreen_cache_map} full cleanup: retained=${retained} dropped=${dropped} entries`,
     );
   }
 }

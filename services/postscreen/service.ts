@@ -95,7 +95,7 @@ export class Screen {
   readonly #footerCharacters: string;
   readonly #domainNames: TableList;
   readonly #keywords: Keywords;
-  #cache: Cache | undefined;
+  readonly #cache: Cache | undefined;
   #proxied = 0;
 
   constructor(context: Context) {
@@ -150,16 +150,19 @@ export class Screen {
       log,
     );
     checkProxyProtocol(parameters);
+    this.#cache =
+      parameters.postscreen_cache_map === ''
+        ? undefined
+        : new Cache(parameters, configuration.get('mail_owner'), log);
     if (this.tls.isOffered) {
       log.warn(`${NOT_BUILT.join(', ')}: STARTTLS in postscreen is not built in Posthaste`);
     }
   }
 
-  /** Opens the cache, as the user that it belongs to. */
+  /** Cleans the cache up, now and then. */
   start(): void {
-    if (this.parameters.postscreen_cache_map === '') return;
     const { postscreen_cache_retention_time: retention } = this.parameters;
-    this.#cache = new Cache(this.parameters, this.log, (value) => {
+    this.#cache?.start((value) => {
       const since = Math.floor(now() / 1000) - retention;
       return dueTests(parseExpiry(value), since, this.isEnabled).length === 0;
     });

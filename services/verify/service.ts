@@ -107,7 +107,7 @@ async function answerUpdate(connection: IpcConnection, verifier: Verifier): Prom
 export class Verifier {
   readonly #context: ServiceContext<Names>;
   readonly #cleanup: CleanupClient;
-  #cache: CacheFile | undefined;
+  readonly #cache: CacheFile;
 
   constructor(context: ServiceContext<Names>) {
     this.#context = context;
@@ -116,25 +116,25 @@ export class Verifier {
       ...clientOptions(configuration, log),
       socketPath: `public/${parameters.cleanup_service_name}`,
     });
+    // Its directory is out of reach when we have another root.
+    this.#cache = CacheFile.open(parameters.address_verify_map, configuration.get('mail_owner'));
   }
 
-  /** Opens the cache, as the user that it belongs to. */
+  /** Forgets what has expired, now and then. */
   start(): void {
-    const { address_verify_map: name, address_verify_cache_cleanup_interval: seconds } =
-      this.#context.parameters;
-    this.#cache = new CacheFile(name);
+    const { address_verify_cache_cleanup_interval: seconds } = this.#context.parameters;
     if (seconds > 0) every(seconds * 1000, () => this.#cleanUp()).unref();
   }
 
   close(): void {
     this.#cleanup.close();
-    this.#cache?.close();
+    this.#cache.close();
   }
 
   /** What is known; a probe is sent when that is nothing, or old. */
   query(address: string): Entry {
     const seconds = Math.floor(now() / 1000);
-    const found = parseEntry(this.#cache?.get(keyOf(address)));
+    const found = parseEntry(this.#cache.get(keyOf(address)));
     const entry = found === undefined || this.#isExpired(found, seconds) ? UNKNOWN : found;
     if (seconds - entry.probed > PROBE_SECONDS && this.#isOld(entry, seconds)) {
       this.#put(address, { ...entry, probed: seconds });
@@ -155,7 +155,7 @@ export class Verifier {
       return true;
     }
     // An address that worked is believed to until that expires.
-    const found = parseEntry(this.#cache?.get(keyOf(address)));
+    const found = parseEntry(this.#cache.get(keyOf(address)));
     if (found?.status === RECIPIENT_STATUS.OK && !this.#isExpired(found, updated)) {
       this.#put(address, { ...found, probed: 0 });
     } else if (this.#context.parameters.address_verify_negative_cache) {
@@ -165,7 +165,7 @@ export class Verifier {
   }
 
   #put(address: string, entry: Entry): void {
-    this.#cache?.put(keyOf(address), formatEntry(entry));
+    this.#cache.put(keyOf(address), formatEntry(entry));
   }
 
   #isExpired({ status, updated, probed }: Entry, seconds: number): boolean {
@@ -227,12 +227,12 @@ export class Verifier {
   /** Forgets what has expired. */
   #cleanUp(): void {
     const seconds = Math.floor(now() / 1000);
-    const entries = this.#cache?.entries() ?? [];
+    const entries = this.#cache.entries();
     let dropped = 0;
     for (const [key, value] of entries) {
       const entry = parseEntry(value);
       if (entry !== undefined && !this.#isExpired(entry, seconds)) continue;
-      this.#cache?.remove(key);
+      this.#cache.remove(key);
       dropped += 1;
     }
     const { parameters, log } = this.#context;
