@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Configuration } from '../../lib/config/configuration.ts';
+import { isErrno } from '../../lib/os/error.ts';
 import { lookupGroup, lookupUser } from '../../lib/os/identity.ts';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
@@ -61,7 +62,7 @@ export function ownershipWarnings(configuration: Configuration): string[] {
     ...own(tops, ROOT, 'root'),
     ...writable(tops),
     ...own(trees, ROOT, 'root'),
-    ...writable(trees.map(followed)),
+    ...writable(trees.flatMap(followed)),
     ...trees.filter(leavesItsDirectory).map(({ path }) => `symlink leaves directory: ${path}`),
     ...own(data, uid, owner),
     ...writable(data),
@@ -112,11 +113,14 @@ function leavesItsDirectory({ path, stat }: Found): boolean {
   return stat.isSymbolicLink() && readlinkSync(path).includes('/');
 }
 
-/** What a link leads to; a link that leads nowhere is itself. */
-function followed(item: Found): Found {
-  if (!item.stat.isSymbolicLink()) return item;
-  const stat = statSync(item.path, { throwIfNoEntry: false });
-  return stat === undefined ? item : { path: item.path, stat };
+/** What a link leads to. One that leads nowhere is itself; one that leads in a circle is nothing. */
+function followed(item: Found): Found[] {
+  if (!item.stat.isSymbolicLink()) return [item];
+  try {
+    return [{ path: item.path, stat: statSync(item.path) }];
+  } catch (error) {
+    return isErrno(error, 'ENOENT') ? [item] : [];
+  }
 }
 
 function found(path: string): Found[] {

@@ -93,6 +93,7 @@ const SPOILED: Readonly<Record<string, (place: Instance) => void>> = {
     symlinkSync(join(base, 'far'), join(config, 'leaves'));
     symlinkSync('main.cf', join(config, 'stays'));
     symlinkSync('nowhere', join(config, 'dangles'));
+    symlinkSync('circle', join(config, 'circle'));
     symlinkSync('main.cf', join(config, 'foreign'));
     lchownSync(join(config, 'foreign'), NOBODY, NOBODY);
   },
