@@ -2,7 +2,7 @@
 import { type OptionSyntax, type ParsedOptions, parseOptions } from '../options/options.ts';
 
 export const SYNTAX: OptionSyntax = {
-  flags: 'aAbc:C:deEfFhHlmMno:pPtT:vxX#',
+  flags: 'aAbc:C:defFhHlmMno:pPtT:vxX#',
   usage:
     'postconf [-a (server SASL types)] [-A (client SASL types)] [-b (bounce templates)] ' +
     '[-c config_dir] [-c param_class] [-d (parameter defaults)] [-e (edit configuration)] ' +

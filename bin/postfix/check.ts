@@ -26,7 +26,7 @@ const mailOwned = (name: string): Place => ({
   mode: 0o700,
 });
 
-const PLACES: readonly Place[] = [
+export const PLACES: readonly Place[] = [
   ...['active', 'bounce', 'corrupt', 'defer', 'deferred', 'flush'].map(mailOwned),
   ...['hold', 'incoming', 'journal', 'private', 'saved', 'trace'].map(mailOwned),
   { name: 'maildrop', owner: 'mail_owner', group: 'setgid_group', mode: 0o730 },

@@ -30,10 +30,11 @@ import {
 import type { Administration } from './administration.ts';
 import { check } from './check.ts';
 import { logrotate } from './logrotate.ts';
+import { setPermissions, upgradeConfiguration } from './upgrade.ts';
 
 const USAGE = 'postfix [-c config_dir] [-Dv] command';
 /** What Postfix offers and this project does not have yet: refused by name. */
-const NOT_BUILT = new Set(['set-permissions', 'tls', 'upgrade-configuration']);
+const NOT_BUILT = new Set(['tls']);
 
 type Verb = (administration: Administration) => Promise<number> | number;
 
@@ -49,6 +50,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   flush,
   status,
   check,
+  'set-permissions': setPermissions,
+  'upgrade-configuration': upgradeConfiguration,
 };
 
 /** Runs the command; the process ends with its exit status. */
