@@ -1,7 +1,9 @@
 import { HEADER_BYTES_MAX, writeHeader } from './record.ts';
 
-/** Enough for a small message whole; larger ones leave in pieces of this size. */
-const CHUNK_BYTES = 32 * 1024;
+/** Enough for most messages. Memory outside of V8's heap makes it collect garbage all the sooner. */
+const FIRST_CHUNK_BYTES = 8 * 1024;
+/** A large message leaves in pieces of this size. */
+const CHUNK_BYTES_MAX = 64 * 1024;
 
 /**
  * Collects records into big buffers: to write many records is one write.
@@ -16,9 +18,9 @@ export class RecordWriter {
   /** Chunks that were full before anybody took them. */
   #full: Buffer[] = [];
   #fullBytes = 0;
-  readonly #chunkBytes: number;
+  #chunkBytes: number;
 
-  constructor(chunkBytes: number = CHUNK_BYTES) {
+  constructor(chunkBytes: number = FIRST_CHUNK_BYTES) {
     this.#chunkBytes = chunkBytes;
     this.#chunk = Buffer.allocUnsafe(chunkBytes);
   }
@@ -89,6 +91,7 @@ export class RecordWriter {
       this.#full.push(full);
       this.#fullBytes += full.length;
     }
+    this.#chunkBytes = Math.min(this.#chunkBytes * 2, CHUNK_BYTES_MAX);
     this.#chunk = Buffer.allocUnsafe(Math.max(this.#chunkBytes, bytes));
     this.#start = 0;
     this.#end = 0;
