@@ -35,6 +35,8 @@ export interface DovecotOptions {
   readonly connect: () => Promise<Socket>;
   /** For messages: `private/auth`. */
   readonly address: string;
+  /** What to look at when it is not there. */
+  readonly hint?: string;
   readonly log: Log;
 }
 
@@ -78,7 +80,7 @@ export class DovecotBackEnd implements SaslBackEnd {
   }
 
   async #open(forget: () => void): Promise<DovecotConnection> {
-    const { connect, address, log } = this.#options;
+    const { connect, address, hint = '', log } = this.#options;
     let socket: Socket | undefined;
     try {
       return await withDeadline(LIMIT_MS, undefined, async () => {
@@ -91,7 +93,7 @@ export class DovecotBackEnd implements SaslBackEnd {
       const why =
         error instanceof SaslTrouble
           ? `SASL: ${address}: ${error.message}`
-          : `SASL: Connect to Dovecot auth socket '${address}' failed: ${describeTrouble(error)}`;
+          : `SASL: Connect to Dovecot auth socket '${address}' failed: ${describeTrouble(error)}${hint}`;
       log.warn(why);
       throw new SaslTrouble(UNREACHABLE, { cause: error });
     }

@@ -75,12 +75,12 @@ async function keysOf(
   user: string,
 ): Promise<{ keys: ScramKeys; isKnown: boolean }> {
   const secret = await accounts.secretOf?.(user);
-  if (secret?.kind === 'scram') return { keys: secret.keys, isKnown: true };
   const salt = hmac(OWN_KEY, user).subarray(0, SALT_BYTES);
-  const isKnown = secret !== undefined;
-  // For users that there are not, the same questions, and the same work.
-  const password = isKnown ? secret.password : OWN_KEY.toString('hex');
-  return { keys: await deriveKeys(password, salt), isKnown };
+  // For users that there are not, the same questions; and the same work for all.
+  const password = secret?.kind === 'password' ? secret.password : OWN_KEY.toString('hex');
+  const derived = await deriveKeys(password, salt);
+  const keys = secret?.kind === 'scram' ? secret.keys : derived;
+  return { keys, isKnown: secret !== undefined };
 }
 
 /** RFC 5802 5.1: `=2C` and `=3D`, and no other `=`. */

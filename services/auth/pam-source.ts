@@ -5,6 +5,7 @@ import { lookupUser } from '../../lib/os/identity.ts';
 import { askPam, PamError } from '../../lib/os/pam.ts';
 import { SaslTrouble } from '../../lib/sasl/exchange.ts';
 import type { Source } from './source.ts';
+import { imitate } from './system-source.ts';
 
 /** Each holds a thread for as long as its modules think; auth(8) has twice as many. */
 export const PAM_THREADS = 8;
@@ -31,6 +32,7 @@ export function pamSource(service: string, minimumUid: number): Source {
         check: (password, remoteHost) => ask({ service, user, password, remoteHost }),
       };
     },
+    imitate,
     knowledge: () => 'hashes',
   };
 }

@@ -15,6 +15,8 @@ export interface Account {
 export interface Source {
   /** @throws {SaslTrouble} when nobody can tell now */
   find(user: string): Promise<Account | undefined>;
+  /** Takes as long as to check a password of a user that there is, and says nothing. */
+  imitate(password: string): Promise<unknown>;
   /** What it knows of each of its users: a password, SCRAM's keys, or only a hash. */
   knowledge(): 'passwords' | 'keys' | 'hashes';
 }

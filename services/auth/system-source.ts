@@ -1,6 +1,6 @@
 /** The users of this machine: /etc/passwd and /etc/shadow, by way of the name service. */
 import { now } from '../../lib/clock/clock.ts';
-import { CryptError, isPasswordOf } from '../../lib/os/crypt.ts';
+import { CryptError, isPasswordOf, USUAL_SETTING } from '../../lib/os/crypt.ts';
 import { OsError } from '../../lib/os/error.ts';
 import { lookupUser } from '../../lib/os/identity.ts';
 import { lookupShadow, type ShadowEntry } from '../../lib/os/shadow.ts';
@@ -23,8 +23,14 @@ export function systemSource(minimumUid: number): Source {
         throw error;
       }
     },
+    imitate,
     knowledge: () => 'hashes',
   };
+}
+
+/** What is done for a user that there is. */
+export function imitate(password: string): Promise<unknown> {
+  return checkHash(USUAL_SETTING, password);
 }
 
 /** A password of which there is a hash of crypt(3). */
@@ -32,7 +38,7 @@ export function accountOf(hash: string): Account {
   return { check: (password) => checkHash(hash, password) };
 }
 
-export async function checkHash(hash: string, password: string): Promise<boolean> {
+async function checkHash(hash: string, password: string): Promise<boolean> {
   try {
     return await isPasswordOf(hash, password);
   } catch (error) {

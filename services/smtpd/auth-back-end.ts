@@ -16,6 +16,7 @@ const CONNECT_MS = 10_000;
 /** The default of smtpd_sasl_path is made for `cyrus`; auth(8) is elsewhere. */
 const DEFAULT_PATH = 'smtpd';
 const OWN_PATH = 'private/auth';
+const OWN_HINT = '; the service auth has to be in master.cf: see auth(8)';
 
 type Context = ServiceContext<(typeof PARAMETERS)[number]>;
 
@@ -38,11 +39,8 @@ export function openBackEnd(context: Context, resolver: Resolver): SaslBackEnd {
       });
     case 'posthaste': {
       const address = path === DEFAULT_PATH ? OWN_PATH : path;
-      return new DovecotBackEnd({
-        address,
-        log,
-        connect: () => connectToServer(address, resolver),
-      });
+      const connect = () => connectToServer(address, resolver);
+      return new DovecotBackEnd({ address, connect, log, hint: OWN_HINT });
     }
     default:
       throw new FatalError(

@@ -161,6 +161,12 @@ test('a server that is not there is waited for by nobody, and nothing is refused
   await mail.waitForLog(/SASL PLAIN authentication failed: Can't connect .*, sasl_username=\(un/);
 });
 
+test('an auth service that is not in master.cf is asked for', async (t) => {
+  const mail = await startSmtpd(t, 'smtpd', { smtpd_sasl_type: 'posthaste' });
+  await converse({ port: mail.port }, [EHLO, QUIT]);
+  await mail.waitForLog(/'private\/auth' failed: No such file or directory; the service auth has/);
+});
+
 test('a server that was started anew is found again', async (t) => {
   const peer = await startAuthPeer(t, (line) => `OK\t${idOf(line)}\tuser=joe\n`);
   const mail = await startSmtpd(t, peer.path);
