@@ -146,7 +146,8 @@ async function start<P extends ParameterName, S>(
   const slots = new Slots(context.slots, channel, { shared, alone: shared && options.solitary });
   // Master counts a new child as one until it says how many it is.
   if (slotCount !== undefined) channel.report(slotCount);
-  startWatchdog(service.watchdogSeconds ?? configuration.get('daemon_timeout'));
+  const { watchdogSeconds: watchdog = configuration.get('daemon_timeout') } = service;
+  startWatchdog(typeof watchdog === 'number' ? watchdog : watchdog(context));
   await skeleton.run({ context, state, options, slots, lifetime });
   lifetime.start();
   if (!standalone) context.tables.start();

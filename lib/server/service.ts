@@ -54,7 +54,7 @@ export interface Service<P extends ParameterName, S> {
   /** Threads for file work that Node can't do on its own (UV_THREADPOOL_SIZE). */
   readonly ioThreads?: number;
   /** Seconds until a stuck event loop ends the process; `daemon_timeout` unless given. */
-  readonly watchdogSeconds?: number;
+  readonly watchdogSeconds?: number | ((context: ServiceContext<P>) => number);
   /** Before privileges are dropped: open tables, logs, resolv.conf. Its result is the state. */
   open?(context: ServiceContext<P>): S | Promise<S>;
   /** After privileges were dropped, before the first client. */

@@ -61,7 +61,7 @@ export class ScoreSum {
       }
       // Postfix, too, makes the least of what nobody said.
       const seconds = Math.max(ttl, 0);
-      const isAgainst = isListed && site.weight > 0;
+      const isAgainst = isListed === site.weight > 0;
       if (isAgainst) this.#failTtl = Math.min(this.#failTtl ?? seconds, seconds);
       else this.#passTtl = Math.min(this.#passTtl ?? seconds, seconds);
     }

@@ -35,7 +35,7 @@ import { ListScores } from './list-scores.ts';
 import { parseListSite, type Score } from './list-sites.ts';
 import { Occupancy } from './occupancy.ts';
 import { type Name, NOT_BUILT, PARAMETERS } from './parameters.ts';
-import { dueTests, parseExpiry, type Test } from './reputation.ts';
+import { DEEP_TESTS, dueTests, parseExpiry, type Test } from './reputation.ts';
 import { Session } from './session.ts';
 import {
   type Action,
@@ -56,6 +56,7 @@ export const postscreen: EventService<Name, Screen> = {
   requires: 'solitary',
   useLimit: false,
   finishesInBackground: true,
+  watchdogSeconds: ({ parameters }) => parameters.postscreen_watchdog_timeout,
   open: (context) => new Screen(context),
   start: (_context, screen) => screen.start(),
   serve: (socket, _context, screen) => new Session(socket, screen).run(),
@@ -74,6 +75,8 @@ export class Screen {
   readonly scores: ListScores;
   /** What lists are called in the log. */
   readonly words: { readonly allow: string; readonly deny: string };
+  /** The old words are the default's, for those who have not decided. */
+  readonly #hasOldWords: boolean;
   /** Seconds: no test is good for less. */
   readonly shortestTtl: number;
   /** Where servers wait for clients. */
@@ -104,12 +107,14 @@ export class Screen {
     this.log = log;
     this.tests = readTests(parameters);
     this.denyAction = readAction(parameters, 'postscreen_denylist_action');
-    this.tls = readTls(parameters);
+    this.tls = readTls(parameters, (text) => log.warn(text));
     this.families = parseProtocols(parameters.inet_protocols);
     this.occupancy = new Occupancy(parameters.postscreen_pre_queue_limit, log);
     this.words = parameters.respectful_logging
       ? { allow: 'ALLOW', deny: 'DENY' }
       : { allow: 'WHITE', deny: 'BLACK' };
+    this.#hasOldWords =
+      !parameters.respectful_logging && !configuration.isSet('respectful_logging');
     this.shortestTtl = Math.min(
       parameters.postscreen_dnsbl_min_ttl,
       ...Object.values(this.tests).map(({ ttl }) => ttl),
@@ -154,8 +159,16 @@ export class Screen {
       parameters.postscreen_cache_map === ''
         ? undefined
         : new Cache(parameters, configuration.get('mail_owner'), log);
+    if (this.tls.isRequired && DEEP_TESTS.some(this.isEnabled)) {
+      throw new FatalError(
+        'postscreen_tls_security_level = encrypt: nobody could pass the tests after the greeting, for ' +
+          'STARTTLS in postscreen is not built in Posthaste; switch off postscreen_pipelining_enable, ' +
+          'postscreen_non_smtp_command_enable and postscreen_bare_newline_enable',
+      );
+    }
     if (this.tls.isOffered) {
-      log.warn(`${NOT_BUILT.join(', ')}: STARTTLS in postscreen is not built in Posthaste`);
+      const why = 'clients have STARTTLS only from the server that they are handed over to';
+      log.info(`${NOT_BUILT.join(', ')}: not built in Posthaste; ${why}`);
     }
   }
 
@@ -190,6 +203,14 @@ export class Screen {
 
   endProxied(): void {
     this.#proxied -= 1;
+  }
+
+  /** Logs that a client is let through, and in Postfix's old words why they are those. */
+  logAllowed(label: string): void {
+    this.log.info(`${this.words.allow}LISTED ${label}`);
+    if (!this.#hasOldWords) return;
+    const setting = 'using backwards-compatible default setting respectful_logging=no';
+    this.log.info(`${setting} for client ${label}`);
   }
 
   cached(address: string): string | undefined {

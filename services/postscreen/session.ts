@@ -37,8 +37,8 @@ import type { Screen } from './service.ts';
 /** What an early talker said, as far as anybody looks at it and the log shows it. */
 const LOOK_BYTES = 1023;
 const SHOWN_MAX = 100;
-/** A server that takes a client must be there, and say that it has taken it. */
-const PASS_CONNECT_MS = 10_000;
+/** All servers may be busy for a while. */
+const PASS_MS = 100_000;
 const PROTOCOL_ERROR = '5.5.1 Protocol error';
 /** A part of a header in pieces: look again after a while, for what is there already stays there. */
 const PIECE_PAUSE_MS = 50;
@@ -167,7 +167,7 @@ export class Session {
     }
     const access = await screen.accessOf(this.address);
     if (access === 'permit') {
-      log.info(`${screen.words.allow}LISTED ${this.label}`);
+      screen.logAllowed(this.label);
       return await this.#conclude();
     }
     if (access === 'reject') {
@@ -356,7 +356,7 @@ export class Session {
         service,
         () => socket.descriptor,
         this.endpoints.current,
-        PASS_CONNECT_MS,
+        PASS_MS,
       );
     } catch (error) {
       if (!(error instanceof IpcError) && !isSystemError(error)) throw error;

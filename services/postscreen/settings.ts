@@ -65,12 +65,30 @@ export function readLimits(configuration: Configuration): StressLimits {
   };
 }
 
-/** Whether STARTTLS is to be offered, and asked for. */
-export function readTls(parameters: Parameters): { isOffered: boolean; isRequired: boolean } {
+/** What postscreen_tls_security_level can be, and what is no level for a server. */
+const LEVELS = ['none', 'may', 'encrypt'];
+const CLIENT_LEVELS = ['dane', 'dane-only', 'fingerprint', 'verify', 'secure'];
+
+/**
+ * Whether STARTTLS is to be offered, and asked for.
+ *
+ * @throws {FatalError} when the level is none
+ */
+export function readTls(
+  parameters: Parameters,
+  warn: (text: string) => void,
+): { isOffered: boolean; isRequired: boolean } {
   const { postscreen_tls_security_level: level } = parameters;
   if (level === '') {
     const isRequired = parameters.postscreen_enforce_tls;
     return { isOffered: parameters.postscreen_use_tls || isRequired, isRequired };
+  }
+  if (CLIENT_LEVELS.includes(level)) {
+    warn(`postscreen_tls_security_level: unsupported TLS level "${level}", using "encrypt"`);
+  } else if (!LEVELS.includes(level)) {
+    throw new FatalError(
+      `Invalid TLS level "${level}"; postscreen_tls_security_level can be ${LEVELS.join(', ')}`,
+    );
   }
   return { isOffered: level !== 'none', isRequired: level !== 'none' && level !== 'may' };
 }

@@ -38,6 +38,9 @@ test('answers of lists add up; the heaviest gives the name, the shortest time co
   assert.deepEqual(sum.score, { total: 8, domain: 'b.test', ttl: 100 });
   sum.add([site('good.test*-9')], ['127.0.0.2'], 500);
   assert.deepEqual(sum.score, { total: -1, domain: 'b.test', ttl: 500 });
+  // A friend is missing: that may change, but not what speaks for the client.
+  sum.add([site('other.test*-9')], [], 50);
+  assert.equal(sum.score.ttl, 500);
   // Nobody said how long it is not listed.
   sum.add([site('c.test')], [], -1);
   assert.deepEqual(sum.score, { total: -1, domain: 'b.test', ttl: 0 });

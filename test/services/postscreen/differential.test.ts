@@ -37,6 +37,7 @@ const ZONE: Zone = {
   '4.0.0.127.bad.test': { A: ['127.0.0.2'] },
   '5.0.0.127.broken.test': { rcode: 'SERVFAIL' },
   '6.0.0.127.bad.test': { A: ['127.0.0.2'], ttl: 140 },
+  '6.0.0.127.good.test': { A: ['127.0.0.20'], ttl: 500 },
   '7.0.0.127.good.test': { A: ['127.0.0.2'], ttl: 100_000 },
   '7.0.0.127.bad.test': { A: ['127.0.0.20'], ttl: 50_000 },
   '2.0.0.127.silent.test': { silent: true },
@@ -144,6 +145,14 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
       soft_bounce: 'yes',
     },
     sessions: { '127.0.0.2': [GREETING, 'await end'], '127.0.0.9': MAIL },
+  },
+  'old words': {
+    main: {
+      compatibility_level: '2',
+      postscreen_access_list: 'permit_mynetworks, cidr:$config_directory/access',
+      postscreen_allowlist_interfaces: '!127.0.0.0/8, static:all',
+    },
+    sessions: { '127.0.0.1': MAIL, '127.0.0.2': MAIL },
   },
   enforce: { main: deep('enforce'), sessions: failures() },
   drop: { main: deep('drop'), sessions: failures() },
@@ -306,6 +315,24 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
       '127.0.0.4': MAIL,
     },
   },
+  'with TLS': {
+    main: {
+      postscreen_tls_security_level: 'encrypt',
+      postscreen_discard_ehlo_keywords: 'starttls',
+      postscreen_access_list: 'cidr:$config_directory/access',
+      postscreen_denylist_action: 'enforce',
+    },
+    sessions: {
+      '127.0.0.2': [
+        GREETING,
+        EHLO,
+        FROM,
+        TO,
+        ...['NOOP', 'RSET', 'DATA', 'VRFY x', 'HELO x', 'STARTTLS', 'STARTTLS x', 'QUIT'],
+        'await end',
+      ],
+    },
+  },
   interfaces: {
     main: { postscreen_allowlist_interfaces: '!127.0.0.0/8, static:all' },
     sessions: {
@@ -345,7 +372,7 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
 };
 
 /** All of these answer: what is not listed without a time may be remembered for as long as Postfix happens to think. */
-const FEW_LISTS = { postscreen_dnsbl_sites: 'bad.test=127.0.0.[1..3;9]*2, good.test*-3' };
+const FEW_LISTS = { postscreen_dnsbl_sites: 'bad.test=127.0.0.[1..3;9]*2, good.test=127.0.0.2*-3' };
 const CACHE = (name: string) => ({ postscreen_cache_map: `btree:$data_directory/%-${name}` });
 const pause = (waitMs: number): ScreenStep => ({ waitMs });
 const from =

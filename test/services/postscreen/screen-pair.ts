@@ -122,6 +122,8 @@ function screenPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
       // What follows the last line end is a line that is still being written.
       .slice(0, -1)
       .filter((line) => line.includes(` ${tagOf(maker, name)}/postscreen[`))
+      // We say what we lack.
+      .filter((line) => !line.includes('not built in Posthaste'))
       .map((line) => line.replace(/^.*?\/postscreen\[\d+\]: /, ''));
   const pair: ScreenPair = {
     mail,

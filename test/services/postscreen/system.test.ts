@@ -1,6 +1,6 @@
 /** postscreen in a mail system: Debian's lines, either maker's master, a reload, and a crowd. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sleep } from '../../../lib/clock/clock.ts';
@@ -179,6 +179,12 @@ test('who is being screened gets through a reload, and a change of a table', asy
   // What one process has found out the next one knows.
   assert.match((await deliver(mail, '127.0.0.2')).at(-2) ?? '', /queued/);
   await mail.waitForLog(/PASS OLD \[127\.0\.0\.2\]/);
+
+  await sleep(1000);
+  writeFileSync(join(mail.config, 'access'), '127.0.0.6 permit\n');
+  await mail.waitForLog(/table texthash:\S+\/access has changed - finishing in the background$/);
+  assert.match((await deliver(mail, '127.0.0.6')).at(-2) ?? '', /queued/);
+  await mail.waitForLog(/ALLOWLISTED \[127\.0\.0\.6\]/);
   assert.deepEqual(troubleIn(mail.log()), []);
 });
 
@@ -229,7 +235,11 @@ test('a crowd has limits, and so has patience; who is known goes past', async (t
 test('what is not built is said', async (t) => {
   const mail = await startMailSystem(t, {
     only: OURS,
-    main: { ...MAIN, postscreen_tls_security_level: 'may', postscreen_greet_action: 'reject' },
+    main: {
+      ...MAIN,
+      postscreen_tls_security_level: 'encrypt',
+      postscreen_pipelining_enable: 'yes',
+    },
     stopped: true,
   });
   const checked = mail.run('postfix', ['check']);
@@ -238,6 +248,6 @@ test('what is not built is said', async (t) => {
   assert.match(checked.stderr, unknown);
   mail.start();
   const client = new Dialogue({ port: mail.port });
-  await mail.waitForLog(/fatal: bad postscreen_greet_action value: reject; it can be/);
+  await mail.waitForLog(/fatal: postscreen_tls_security_level = encrypt: nobody could pass/);
   await client.close();
 });
