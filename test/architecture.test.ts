@@ -16,7 +16,17 @@ interface Source {
 }
 
 const FOLDERS = ['bin', 'libexec', 'master', 'services', 'lib'];
-const MAIL = ['address', 'clients', 'delivery', 'dsn', 'message', 'queue', 'sasl', 'smtp'];
+const MAIL = [
+  'address',
+  'clients',
+  'delivery',
+  'dsn',
+  'message',
+  'milter',
+  'queue',
+  'sasl',
+  'smtp',
+];
 const sources = FOLDERS.flatMap(readFolder);
 
 function readFolder(folder: string): Source[] {

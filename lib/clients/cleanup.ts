@@ -55,6 +55,8 @@ export interface CleanupMessage {
   readonly queueId: string;
   /** Sends records; await the promise, if there is one, before the next: cleanup is slow. */
   write(records: Buffer): Promise<void> | void;
+  /** Lets somebody else talk over the connection, after all records so far. */
+  borrow<T>(action: (connection: IpcConnection) => Promise<T>): Promise<T>;
   /**
    * After the end record: waits until the message is safe, or refused. A cleanup that died, or
    * that does not answer, counts as `CLEANUP_STATUS.WRITE`.
@@ -141,6 +143,10 @@ export class CleanupClient {
         pieces.push(records);
         bytes += records.length;
         return bytes < PIECE_BYTES ? undefined : flush();
+      },
+      async borrow(action) {
+        await flush();
+        return action(connection);
       },
       finish: () => this.#finish(connection, queueId, flush),
       abort: () => connection.abort(),

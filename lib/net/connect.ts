@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, type Socket, type TcpSocketConnectOpts } from 'node:net';
+import { connect, type OnReadOpts, type Socket, type TcpSocketConnectOpts } from 'node:net';
 import { withDeadline } from '../async/deadline.ts';
 
 /** One place to connect to: never a name, so that what is connected to is what was decided. */
@@ -13,6 +13,8 @@ export interface ConnectLimits {
   readonly stopping?: AbortSignal;
   /** The address to connect from; absent: the operating system's choice. */
   readonly localAddress?: string;
+  /** Reads without a stream: then `pause` leaves in the socket what has not been read yet. */
+  readonly onRead?: OnReadOpts;
 }
 
 /**
@@ -22,7 +24,10 @@ export interface ConnectLimits {
  * @throws what `describeTrouble` puts into words
  */
 export async function connectTo(host: HostAddress, limits: ConnectLimits): Promise<Socket> {
-  const socket = connect('path' in host ? { path: host.path } : inetOptions(host, limits));
+  const onread = limits.onRead === undefined ? undefined : { onread: limits.onRead };
+  const socket = connect(
+    'path' in host ? { path: host.path, ...onread } : { ...inetOptions(host, limits), ...onread },
+  );
   try {
     const connected = (signal?: AbortSignal) => once(socket, 'connect', { signal });
     if (limits.connectMs > 0) {

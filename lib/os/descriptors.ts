@@ -62,3 +62,30 @@ export function descriptorOf(owner: Socket | Server): number {
   if (fd === undefined || fd < 0) throw new Error('This socket has no descriptor: it is closed');
   return fd;
 }
+
+/** What Node has inside a socket; it has no other way to stop at once. */
+interface Handle {
+  reading: boolean;
+  readStart(): number;
+  readStop(): number;
+}
+
+/** Leaves in the socket what the peer sends from now on; what has come already may still be told. */
+export function stopReading(socket: Socket): void {
+  const handle = handleOf(socket);
+  handle.reading = false;
+  handle.readStop();
+}
+
+/** Goes on reading. */
+export function startReading(socket: Socket): void {
+  const handle = handleOf(socket);
+  handle.reading = true;
+  handle.readStart();
+}
+
+function handleOf(socket: Socket): Handle {
+  const { _handle: handle } = socket as unknown as { _handle?: Handle | null };
+  if (handle) return handle;
+  throw new Error('This socket has no handle: it is closed');
+}
