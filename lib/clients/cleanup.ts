@@ -55,8 +55,11 @@ export interface CleanupMessage {
   readonly queueId: string;
   /** Sends records; await the promise, if there is one, before the next: cleanup is slow. */
   write(records: Buffer): Promise<void> | void;
-  /** Lets somebody else talk over the connection, after all records so far. */
-  borrow<T>(action: (connection: IpcConnection) => Promise<T>): Promise<T>;
+  /**
+   * Lets somebody else talk over the connection, after all records so far. Absent where there is
+   * none: the message goes somewhere else first.
+   */
+  borrow?<T>(action: (connection: IpcConnection) => Promise<T>): Promise<T>;
   /**
    * After the end record: waits until the message is safe, or refused. A cleanup that died, or
    * that does not answer, counts as `CLEANUP_STATUS.WRITE`.

@@ -173,6 +173,7 @@ export class ContentReader {
       case 'headers-end':
         if (this.#headers.hops === 0) message.reject('no Received: header');
         else this.#headers.addMissing();
+        if (message.hooks !== undefined) message.hooks.headers = message.placeHook();
         return undefined;
       case 'body':
         return this.#body(event.text, event.continued, tables);

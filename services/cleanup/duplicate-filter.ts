@@ -1,6 +1,6 @@
 /**
- * Recipients that were seen before, whatever their case. It forgets nothing, but learns only so
- * many: behind that, duplicates get through.
+ * Recipients that were seen before, whatever their case. It learns only so many: behind that,
+ * duplicates get through.
  */
 export class DuplicateFilter {
   readonly #seen = new Set<string>();
@@ -17,5 +17,10 @@ export class DuplicateFilter {
     if (this.#seen.has(folded)) return false;
     if (this.#limit === 0 || this.#seen.size < this.#limit) this.#seen.add(folded);
     return true;
+  }
+
+  /** It may come again. */
+  forget(key: string): void {
+    this.#seen.delete(key.toLowerCase());
   }
 }

@@ -7,7 +7,9 @@ import { nowMicroseconds } from '../../lib/clock/clock.ts';
 import { isAscii } from '../../lib/message/byte-string.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import { SIZE_FLAGS } from '../../lib/queue/size-record.ts';
+import { pad } from './hooks.ts';
 import { type Message, SEND_OPTION } from './message.ts';
+import { MessageMilters } from './milters.ts';
 import { EXTRA_FLAGS, FLAG } from './protocol.ts';
 import { addBcc, addMappedBcc, addRecipient } from './recipients.ts';
 
@@ -196,7 +198,7 @@ export class EnvelopeReader {
     message.sizeFlags |= bits << SIZE_FLAGS.notifyShift;
   }
 
-  #recipient(address: string): Promise<void> {
+  async #recipient(address: string): Promise<void> {
     const given = {
       address,
       original: this.#original,
@@ -204,7 +206,11 @@ export class EnvelopeReader {
       notify: this.#notify,
     };
     this.#forget();
-    return addRecipient(this.#message, given);
+    const { milters } = this.#message;
+    const added = addRecipient(this.#message, given);
+    if (milters === undefined) return added;
+    await added;
+    await milters.addRecipient();
   }
 
   #forget(): void {
@@ -317,27 +323,28 @@ export class EnvelopeReader {
       message.reject('multiple envelope sender records');
       return;
     }
-    const address = await this.#cleanSender(given);
+    const address = await cleanSender(message, given);
+    const at = message.output.offset;
     message.put(RECORD.sender, address);
     message.sender = address;
+    if (message.hooks !== undefined && message.writes) {
+      pad(message.output, RECORD.pointer, address.length);
+      message.hooks.sender = { at, target: message.output.offset };
+    }
     if (!isAscii(address)) message.noteUtf8(SEND_OPTION.utf8Sender);
     const { senderBcc } = message.settings;
     if (message.has(FLAG.BCC_OK) && address !== '' && senderBcc !== undefined) {
       await addMappedBcc(message, senderBcc, address);
     }
+    await this.#meetMilters();
   }
 
-  async #cleanSender(given: string): Promise<string> {
+  /** Mail that smtpd did not ask milters about goes to ours. */
+  async #meetMilters(): Promise<void> {
     const message = this.#message;
-    const { rewriting } = message.surroundings;
-    let address = await rewriting.internal('local', given);
-    if (splitAddress(address).local.toUpperCase() === MAILER_DAEMON) {
-      // Mail from ourselves is mail from nobody: it must not be answered.
-      const ours = await rewriting.internal('local', MAILER_DAEMON);
-      if (address.toLowerCase() === ours.toLowerCase()) address = '';
-    }
-    if (!message.has(FLAG.MAP_OK) || !rewriting.maps('envelope_sender')) return address;
-    return address === '' ? '' : rewriting.map(message, 'envelope_sender', address);
+    if (message.milters !== undefined || message.surroundings.milters.own.length === 0) return;
+    message.milters = MessageMilters.prepare(message);
+    await message.milters.beginSession();
   }
 
   /** What the content told, and rules about it. */
@@ -348,6 +355,7 @@ export class EnvelopeReader {
     if (message.redirect !== '') message.put(RECORD.redirect, message.redirect);
     const encoding = message.attributes.get('encoding');
     if (encoding !== undefined) message.attribute('encoding', encoding);
+    if (message.hooks !== undefined) message.hooks.orders = message.placeHook();
   }
 
   async #end(): Promise<void> {
@@ -362,6 +370,19 @@ export class EnvelopeReader {
     }
     message.put(RECORD.end);
   }
+}
+
+/** A sender in internal form as it will stand in the queue file. */
+export async function cleanSender(message: Message, given: string): Promise<string> {
+  const { rewriting } = message.surroundings;
+  let address = await rewriting.internal('local', given);
+  if (splitAddress(address).local.toUpperCase() === MAILER_DAEMON) {
+    // Mail from ourselves is mail from nobody: it must not be answered.
+    const ours = await rewriting.internal('local', MAILER_DAEMON);
+    if (address.toLowerCase() === ours.toLowerCase()) address = '';
+  }
+  if (!message.has(FLAG.MAP_OK) || !rewriting.maps('envelope_sender')) return address;
+  return address === '' ? '' : rewriting.map(message, 'envelope_sender', address);
 }
 
 /** NaN when it is no decimal number. */

@@ -4,15 +4,15 @@
 import { quote } from '../../lib/address/address.ts';
 import { rewriteHeader } from '../../lib/address/list.ts';
 import { scan } from '../../lib/address/token.ts';
-import { isAscii, toLogText } from '../../lib/message/byte-string.ts';
+import { toLogText } from '../../lib/message/byte-string.ts';
 import { formatDate } from '../../lib/message/date.ts';
 import { headerNameLength, type KnownHeader, knownHeader } from '../../lib/message/header.ts';
 import { makeMessageId } from '../../lib/message/message-id.ts';
 import type { HeaderClass } from '../../lib/message/mime.ts';
-import { RECORD } from '../../lib/queue/record.ts';
 import type { TableList } from '../../lib/table/table.ts';
 import { checkLine } from './checks.ts';
-import { type Message, SEND_OPTION } from './message.ts';
+import { writeHeader, writeLine } from './header-records.ts';
+import type { Message } from './message.ts';
 import { FLAG, STATUS } from './protocol.ts';
 
 const RECIPIENT_HEADERS = ['to', 'resent-to', 'cc', 'resent-cc'];
@@ -66,7 +66,8 @@ export class HeaderWriter {
         this.#write(`${this.#resent}Date: ${formatDate(message.arrivalSeconds * 1000)}`);
       }
       if (!this.#has('from')) {
-        message.put(RECORD.text, `${this.#resent}From: ${this.#fromValue()}`);
+        // Postfix does not look for UTF-8 in it.
+        writeLine(message, `${this.#resent}From: ${this.#fromValue()}`);
       }
     }
     if (!this.#seen.has('message-id')) {
@@ -171,18 +172,8 @@ export class HeaderWriter {
     );
   }
 
-  /** Writes a header, one record for each line of it. */
   #write(text: string): void {
-    const message = this.#message;
-    if (!isAscii(text)) message.noteUtf8(SEND_OPTION.utf8Header);
-    if (!text.includes('\n')) {
-      message.put(RECORD.text, text);
-      return;
-    }
-    for (const [index, line] of text.split('\n').entries()) {
-      const folded = index === 0 || line.startsWith(' ') || line.startsWith('\t');
-      message.put(RECORD.text, folded ? line : `\t${line}`);
-    }
+    writeHeader(this.#message, text);
   }
 }
 

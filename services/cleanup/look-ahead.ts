@@ -54,6 +54,8 @@ export class LookAhead {
     const { type } = parser;
     if (this.#stage === 'envelope') {
       if (type === RECORD.message) this.#stage = 'content';
+      // What follows is no records: milters, up to the end of the chunk.
+      if (type === RECORD.milterCount) parser.takeRest();
     } else if (type === RECORD.text || type === RECORD.longText) {
       this.#line(parser, type === RECORD.longText);
     } else {

@@ -17,10 +17,16 @@ import { RECORD } from '../../lib/queue/record.ts';
 import type { SizeRecord } from '../../lib/queue/size-record.ts';
 import type { LookupThreads } from '../../lib/table/lookup-threads.ts';
 import { DuplicateFilter } from './duplicate-filter.ts';
+import type { Hook, Hooks } from './hooks.ts';
+import { placeHook } from './hooks.ts';
+import type { MessageMilters, MilterOptions } from './milters.ts';
 import { QueueOutput } from './output.ts';
 import { FLAG, INCOMPLETE, STATUS } from './protocol.ts';
 import type { Rewriting } from './rewriting.ts';
 import type { Settings } from './settings.ts';
+
+/** Room for milters' changes to a message, on top of what message_size_limit leaves. */
+const EDITS_BYTES_MIN = 1024 * 1024;
 
 /** Bits of the size record's last field. queue.md 3.5. */
 export const SEND_OPTION = { smtputf8: 1, utf8Header: 2, utf8Sender: 4 } as const;
@@ -34,6 +40,7 @@ export interface Surroundings {
   readonly log: Log;
   /** For checks that may take long; none when no table is such. */
   readonly checkThreads: LookupThreads | undefined;
+  readonly milters: MilterOptions;
 }
 
 export class Message {
@@ -77,8 +84,13 @@ export class Message {
 
   /** Recipients in the file, when we may have to return the message ourselves. */
   readonly written: Recipient[] = [];
-  /** No filter has been asked about it by smtpd: ours would apply. */
-  milters = true;
+  /** Who filters it; undefined: smtpd has not said anything, and there are none of ours. */
+  milters: MessageMilters | undefined;
+  /** Where milters' changes begin; undefined when there can be none. */
+  hooks: Hooks | undefined;
+  /** Bytes of the content after changes; undefined: as they were. */
+  contentBytes: number | undefined;
+  #sizeLimit: number;
 
   /** Answers to checks, fetched ahead, when they come from threads. */
   answers: CheckAnswers | undefined;
@@ -96,6 +108,8 @@ export class Message {
     this.settings = surroundings.settings;
     this.output = new QueueOutput(file, this.settings.parameters.line_length_limit);
     this.duplicates = new DuplicateFilter(this.settings.parameters.duplicate_filter_limit);
+    this.#sizeLimit = this.settings.parameters.message_size_limit;
+    if (surroundings.milters.own.length > 0) this.hooks = {};
     this.sendOptions = this.has(FLAG.SMTPUTF8) ? SEND_OPTION.smtputf8 : 0;
   }
 
@@ -119,7 +133,7 @@ export class Message {
       contentOffset: this.contentOffset,
       recipientCount: this.recipientCount,
       flags: this.sizeFlags,
-      contentBytes: bytes,
+      contentBytes: this.contentBytes ?? bytes,
       sendOptions: this.sendOptions,
     };
   }
@@ -146,8 +160,21 @@ export class Message {
     this.put(RECORD.attribute, `${name}=${value}`);
   }
 
+  /** Leaves a place for changes. */
+  placeHook(): Hook {
+    const hook = placeHook(this.output);
+    this.checkSize();
+    return hook;
+  }
+
+  /** From here on what is written replaces what was: that takes room, too, but not without end. */
+  beginEdits(): void {
+    this.#sizeLimit *= 2;
+    if (this.#sizeLimit > 0) this.#sizeLimit += EDITS_BYTES_MIN;
+  }
+
   checkSize(): void {
-    const { message_size_limit: limit } = this.settings.parameters;
+    const limit = this.#sizeLimit;
     if (limit === 0 || this.output.offset <= limit || (this.errors & STATUS.SIZE) !== 0) return;
     this.warn('queue file size limit exceeded');
     this.fail(STATUS.SIZE);

@@ -60,6 +60,23 @@ export async function addBcc(message: Message, given: string): Promise<void> {
   await writeRecipient(message, names, address);
 }
 
+/** A recipient that a milter adds, in internal form. */
+export async function addExtra(
+  message: Message,
+  given: string,
+  wishes: { readonly dsnOriginal: string; readonly notify: number },
+): Promise<void> {
+  const address = await cleanAddress(message, given);
+  await writeRecipient(message, { original: address, ...wishes }, address);
+}
+
+/** By what a recipient is known to have been written before. */
+export function duplicateKey(message: Message, names: Names, address: string): string {
+  const { original, dsnOriginal, notify } = names;
+  const byOrigin = message.settings.parameters.enable_original_recipient;
+  return byOrigin ? `${dsnOriginal}\n${notify}\n${original}\n${address}` : address;
+}
+
 async function cleanAddress(message: Message, address: string): Promise<string> {
   const { rewriting } = message.surroundings;
   const complete = await rewriting.internal('local', address);
@@ -99,10 +116,9 @@ async function writeRecipient(message: Message, names: Names, address: string): 
   for (const result of results) writeOne(message, { ...names, notify }, result);
 }
 
-function writeOne(message: Message, { original, dsnOriginal, notify }: Names, address: string) {
-  const byOrigin = message.settings.parameters.enable_original_recipient;
-  const key = byOrigin ? `${dsnOriginal}\n${notify}\n${original}\n${address}` : address;
-  if (!message.duplicates.isNew(key)) return;
+function writeOne(message: Message, names: Names, address: string) {
+  const { original, dsnOriginal, notify } = names;
+  if (!message.duplicates.isNew(duplicateKey(message, names, address))) return;
   if (notify !== 0) message.attribute('notify_flags', notify);
   if (dsnOriginal !== '') message.attribute('dsn_orig_rcpt', dsnOriginal);
   message.put(RECORD.originalRecipient, original);

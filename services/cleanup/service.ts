@@ -21,9 +21,10 @@ import { Journal } from '../../lib/queue/journal.ts';
 import { recoverJournals } from '../../lib/queue/journal-recovery.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
+import { openMilters } from './milters.ts';
 import { Rewriting } from './rewriting.ts';
 import { type SessionOptions, serveClient } from './session.ts';
-import { CLEANUP_PARAMETERS, openSettings } from './settings.ts';
+import { CLEANUP_PARAMETERS, openSettings, type Settings } from './settings.ts';
 
 type CleanupParameter = (typeof CLEANUP_PARAMETERS)[number];
 type Context = ServiceContext<CleanupParameter>;
@@ -47,7 +48,7 @@ export const cleanup: ConnectionService<CleanupParameter, Cleanup> = {
   async open(context) {
     const { parameters, configuration, log, flow, stopping, slots, tables } = context;
     const settings = openSettings(parameters, tables);
-    const checkThreads = await openCheckThreads(Object.values(settings.checks), {
+    const checkThreads = await openCheckThreads(checkLists(settings), {
       slots,
       configuration,
       lost: () => context.retire(),
@@ -75,6 +76,7 @@ export const cleanup: ConnectionService<CleanupParameter, Cleanup> = {
       }),
       qmgr: new TriggerClient(`public/${parameters.queue_service_name}`),
       log,
+      milters: openMilters(parameters, log),
       checkThreads,
       flow,
       boot,
@@ -99,6 +101,10 @@ function openJournal(boot: string | undefined, log: Log): Journal | undefined {
   const heldMax =
     filesMax === undefined ? HELD_MAX_UNKNOWN : Math.min(HELD_MAX, Math.floor(filesMax / 2));
   return new Journal({ boot, heldMax, warn: (text) => log.warn(text) });
+}
+
+function checkLists({ checks, milterHeaderChecks }: Settings) {
+  return [...Object.values(checks), milterHeaderChecks];
 }
 
 async function serve(socket: Socket, context: Context, options: SessionOptions): Promise<void> {

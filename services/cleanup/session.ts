@@ -20,6 +20,7 @@ import { ContentReader } from './content.ts';
 import { EnvelopeReader } from './envelope.ts';
 import { LookAhead } from './look-ahead.ts';
 import { Message, type Surroundings } from './message.ts';
+import { MessageMilters } from './milters.ts';
 import { CANNOT_BOUNCE, FLAG, STATUS } from './protocol.ts';
 import { returnToSender } from './return-to-sender.ts';
 import { removeStaleLogs } from './stale-logs.ts';
@@ -64,9 +65,13 @@ export async function serveClient(
         await connection.send(announcement(PROTOCOLS.cleanup, ['queue_id', file.id]));
       }
       const message = new Message(file, request.flags, options);
-      const received = await new MessageReader(message).receive(connection);
-      if (!received) return;
-      await finish(message, options);
+      try {
+        const received = await new MessageReader(message, connection).receive();
+        if (!received) return;
+        await finish(message, options);
+      } finally {
+        message.milters?.close();
+      }
       file = undefined;
       const reply = [
         ['status', message.errors],
@@ -112,11 +117,13 @@ class MessageReader {
   readonly #content: ContentReader;
   readonly #parser = new RecordParser(RECORD_BYTES_MAX);
   readonly #lookAhead: LookAhead | undefined;
+  readonly #connection: IpcConnection;
   #stage: 'envelope' | 'content' | 'extracted' = 'envelope';
   #ended = false;
 
-  constructor(message: Message) {
+  constructor(message: Message, connection: IpcConnection) {
     this.#message = message;
+    this.#connection = connection;
     this.#envelope = new EnvelopeReader(message);
     this.#content = new ContentReader(message);
     const { checkThreads } = message.surroundings;
@@ -126,8 +133,9 @@ class MessageReader {
   }
 
   /** @returns false when the client went away, or did what no client of ours does */
-  async receive(connection: IpcConnection): Promise<boolean> {
+  async receive(): Promise<boolean> {
     const message = this.#message;
+    const connection = this.#connection;
     while (!this.#ended) {
       const chunk = await connection.receiveBytes();
       if (chunk === undefined) return false;
@@ -154,7 +162,7 @@ class MessageReader {
       const { type } = parser;
       const data = parser.bytes.toString('latin1', parser.start, parser.end);
       if (type === RECORD.milterCount) {
-        if (!this.#refuseMilters(data)) return false;
+        await this.#receiveMilters(data);
       } else if (!this.#message.writes) {
         // Something is wrong: the client is told when it has said everything.
         this.#ended = type === RECORD.end;
@@ -209,6 +217,7 @@ class MessageReader {
 
   #beginContent(): void {
     const message = this.#message;
+    if (message.hooks !== undefined) message.hooks.recipients ??= message.placeHook();
     message.put(RECORD.message);
     message.contentOffset = message.output.offset;
     this.#stage = 'content';
@@ -217,33 +226,32 @@ class MessageReader {
   async #endContent(): Promise<void> {
     const message = this.#message;
     await this.#content.end();
+    // A body may end here that another has taken the place of.
+    if (message.hooks !== undefined) message.placeHook();
     message.extractedOffset = message.output.offset;
     message.put(RECORD.extracted);
     this.#envelope.beginExtracted();
     this.#stage = 'extracted';
   }
 
-  /** @returns false when what follows is no record stream */
-  #refuseMilters(data: string): boolean {
+  /** What follows the record is no record stream until the milters are ours. @throws {IpcError} */
+  async #receiveMilters(data: string): Promise<void> {
     const message = this.#message;
-    message.milters = false;
-    if ((Number.parseInt(data, 10) || 0) === 0) return true;
-    message.warn('milters are not built into this cleanup: remove smtpd_milters from main.cf');
-    message.fail(STATUS.DEFER);
-    return false;
+    const count = Number.parseInt(data, 10) || 0;
+    message.hooks ??= {};
+    message.milters?.close();
+    if (count > 0) this.#connection.unread(this.#parser.takeRest());
+    message.milters = await MessageMilters.receive(message, this.#connection, count);
   }
 }
 
 /** Everything has come: decides, and brings the message to stable storage or removes it. */
 async function finish(message: Message, { qmgr, flow }: SessionOptions): Promise<void> {
   const { settings, file } = message;
-  if (message.milters && message.has(FLAG.MILTER) && settings.parameters.non_smtpd_milters !== '') {
-    message.warn('non_smtpd_milters: milters are not built into this cleanup');
-    message.fail(STATUS.DEFER);
-  }
   if (message.writes && message.recipient === undefined) message.fail(STATUS.RCPT);
   if (message.writes && !message.complete) message.fail(STATUS.BAD);
   if (message.has(FLAG.DISCARD)) message.errors = 0;
+  await message.milters?.inspect();
   const returns = message.has(FLAG.BOUNCE) && message.sender !== undefined;
   if (message.errors !== 0 && returns && (message.errors & CANNOT_BOUNCE) === 0) {
     await message.flush();

@@ -7,6 +7,7 @@ import { splitList } from '../../lib/config/list.ts';
 import { type MatchList, openMatchList } from '../../lib/config/match-list.ts';
 import type { CheckTables } from '../../lib/message/checks.ts';
 import type { MimeOptions } from '../../lib/message/mime.ts';
+import { MILTER_PARAMETERS } from '../../lib/milter/settings.ts';
 import { type Hashing, hashingOf } from '../../lib/queue/queue-path.ts';
 import type { ParametersOf } from '../../lib/server/service.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
@@ -16,6 +17,7 @@ import { unescapeCharacters } from './characters.ts';
 import { type Masquerade, parseMasquerade } from './masquerade.ts';
 
 export const CLEANUP_PARAMETERS = [
+  ...MILTER_PARAMETERS,
   'address_verify_service_name',
   'always_add_missing_headers',
   'always_bcc',
@@ -25,6 +27,7 @@ export const CLEANUP_PARAMETERS = [
   'defer_service_name',
   'delay_warning_time',
   'disable_mime_input_processing',
+  'dns_nameservers',
   'duplicate_filter_limit',
   'empty_address_recipient',
   'enable_long_queue_ids',
@@ -56,6 +59,7 @@ export const CLEANUP_PARAMETERS = [
   'remote_header_rewrite_domain',
   'rewrite_service_name',
   'smtputf8_enable',
+  'soft_bounce',
   'strict_7bit_headers',
   'strict_8bitmime',
   'strict_8bitmime_body',
@@ -94,6 +98,8 @@ export interface Settings {
   readonly senderBcc: TableList | undefined;
   readonly recipientBcc: TableList | undefined;
   readonly checks: CheckTables;
+  /** milter_header_checks */
+  readonly milterHeaderChecks: TableList | undefined;
   readonly mime: MimeOptions;
   /** How addresses are looked for in canonical and alias tables, and in the bcc ones. */
   readonly addressKeys: AddressKeyRules;
@@ -142,6 +148,7 @@ export function openSettings(parameters: CleanupParameters, tables: TableWatch):
     senderBcc: tablesOf('sender_bcc_maps'),
     recipientBcc: tablesOf('recipient_bcc_maps'),
     checks,
+    milterHeaderChecks: tablesOf('milter_header_checks'),
     mime: mimeOptions(parameters, checks),
     addressKeys: {
       delimiters: parameters.recipient_delimiter,

@@ -28,6 +28,8 @@ export async function auth(session: Session, words: readonly Word[]): Promise<An
   const server = serverFor(session);
   if (server === undefined) return NOT_ENABLED;
   if (session.transaction) return { reply: '503 5.5.1 Error: MAIL transaction in progress' };
+  const filtered = session.milters?.lateRefusal();
+  if (filtered !== undefined) return { reply: filtered };
   if (session.client.login !== undefined) {
     return { reply: '503 5.5.1 Error: already authenticated' };
   }

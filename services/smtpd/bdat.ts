@@ -52,7 +52,7 @@ export async function bdat(session: Session, words: readonly Word[]): Promise<An
     return skip(session, chunk, `551 5.0.0 Discarded ${sizeBytes} bytes after earlier error`);
   }
   const chunks = session.chunks ?? (await openChunks(session));
-  if (typeof chunks === 'string') return skip(session, chunk, chunks);
+  if (typeof chunks === 'string' || !('reader' in chunks)) return skip(session, chunk, chunks);
   session.chunks = chunks;
   const { message_size_limit: limit, myhostname } = smtpd.parameters;
   if (limit > 0 && sizeBytes > limit - chunks.reader.sizeBytes) {
@@ -68,7 +68,7 @@ export async function bdat(session: Session, words: readonly Word[]): Promise<An
 }
 
 /** The checks that DATA makes before content. @returns the reply that refuses */
-async function openChunks(session: Session): Promise<ChunkedMessage | string> {
+async function openChunks(session: Session): Promise<ChunkedMessage | string | readonly string[]> {
   const { transaction } = session;
   if (transaction === undefined) return '503 5.5.1 Error: need RCPT command';
   const { message } = transaction;
@@ -77,6 +77,8 @@ async function openChunks(session: Session): Promise<ChunkedMessage | string> {
   }
   const refusal = (await session.refusal('data')) ?? (await declineContent(message));
   if (refusal !== undefined) return refusal;
+  const filtered = await session.milters?.data();
+  if (filtered !== undefined) return filtered;
   const reader = await openContent(session, transaction, message, 'chunks');
   return { transaction, message, reader, count: 0 };
 }
@@ -110,7 +112,11 @@ async function finishChunk(
 }
 
 /** Reads the chunk, drops it, and only then says why. */
-function skip(session: Session, chunk: Chunk, reply: string): Answer | Promise<Answer> {
+function skip(
+  session: Session,
+  chunk: Chunk,
+  reply: string | readonly string[],
+): Answer | Promise<Answer> {
   const finish = async (): Promise<Answer> => {
     if (chunk.isLast) session.reset();
     else session.chunks = 'refused';

@@ -51,6 +51,8 @@ export class ClientLimits {
   readonly #settings: LimitSettings;
   readonly #client: Client;
   readonly #visit: AnvilVisit;
+  /** How often the client is connected now; 0 when nobody can tell. */
+  connections = 0;
 
   constructor(client: Client, settings: LimitSettings) {
     this.#client = client;
@@ -62,6 +64,7 @@ export class ClientLimits {
   async connect(): Promise<string | undefined> {
     const counts = await this.#visit.connect();
     if (counts === undefined) return undefined;
+    this.connections = counts.count;
     const {
       smtpd_client_connection_count_limit: countLimit,
       smtpd_client_connection_rate_limit: rateLimit,

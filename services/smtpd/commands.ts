@@ -47,7 +47,7 @@ const COMMANDS = new Map<string, Command>(
         name: 'STARTTLS',
         counted: 'starttls',
         mayPipeline: true,
-        run: notBuilt('502 5.5.1 Error: command not implemented'),
+        run: starttls,
       },
       {
         name: 'AUTH',
@@ -70,19 +70,21 @@ export function findCommand(word: string): Command | undefined {
   return COMMANDS.get(word) ?? COMMANDS.get(word.toUpperCase());
 }
 
-/** What a Postfix without the feature answers. */
-function notBuilt(reply: string): Command['run'] {
-  return () => ({ reply });
+/** What a Postfix without TLS answers. */
+function starttls({ milters }: Session, words: readonly Word[]): Answer {
+  if (words.length > 1) return { reply: '501 5.5.4 Syntax: STARTTLS' };
+  return { reply: milters?.lateRefusal() ?? '502 5.5.1 Error: command not implemented' };
 }
 
 async function helo(session: Session, words: readonly Word[]): Promise<Answer> {
   const refused = await greet(session, words, 'SMTP');
-  return refused ?? { reply: `250 ${session.smtpd.parameters.myhostname}` };
+  if (refused !== undefined && refused !== 'filtered') return refused;
+  return { reply: `250 ${session.smtpd.parameters.myhostname}` };
 }
 
 async function ehlo(session: Session, words: readonly Word[]): Promise<Answer> {
   const refused = await greet(session, words, 'ESMTP');
-  if (refused) return refused;
+  if (refused !== undefined && refused !== 'filtered') return refused;
   const { smtpd, client } = session;
   const { myhostname } = smtpd.parameters;
   const { offer } = client;
@@ -92,6 +94,7 @@ async function ehlo(session: Session, words: readonly Word[]): Promise<Answer> {
     smtpd.log.info(`NOQUEUE: reject: ${session.stage} from ${client.label}: ${reply}`);
     return { reply, closes: true };
   }
+  if (refused === 'filtered') return { reply: [`250-${myhostname}`, '250 ENHANCEDSTATUSCODES'] };
   if (offer.discarded !== '') smtpd.log.info(`discarding EHLO keywords: ${offer.discarded}`);
   const lines = [myhostname, ...(offer.auth ? await withAuth(session, offer) : offer.keywords)];
   return { reply: lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`) };
@@ -103,14 +106,16 @@ async function withAuth(session: Session, { keywords }: Offer): Promise<readonly
   return keywords.flatMap((line) => (line === AUTH_PLACE ? lines : [line]));
 }
 
+/** @returns `filtered`: a milter has refused the client, and nothing is to be offered to it */
 async function greet(
   session: Session,
   words: readonly Word[],
   protocol: 'SMTP' | 'ESMTP',
-): Promise<Answer | undefined> {
+): Promise<Answer | 'filtered' | undefined> {
   if (words.length < 2) return { reply: `501 Syntax: ${session.stage} hostname` };
-  const { smtpd, helo: earlier } = session;
-  session.helo = sanitizeName(joinWords(words, 1));
+  const { smtpd, helo: earlier, milters } = session;
+  const name = joinWords(words, 1);
+  session.helo = sanitizeName(name);
   if (!smtpd.parameters.smtpd_delay_reject) {
     const refusal = await session.refusalAt('helo');
     if (refusal !== undefined) {
@@ -118,10 +123,20 @@ async function greet(
       return { reply: refusal };
     }
   }
+  let isFiltered = false;
+  if (milters !== undefined) {
+    const { farewell, isRefused } = await milters.helo(name);
+    if (farewell !== undefined) {
+      session.helo = earlier;
+      return { reply: farewell };
+    }
+    isFiltered = isRefused;
+    if (earlier !== undefined) milters.restart();
+  }
   session.reset();
   // A client that has said EHLO goes on to pipeline its commands, whatever it says after that.
   if (protocol === 'ESMTP') session.protocol = protocol;
-  return undefined;
+  return isFiltered ? 'filtered' : undefined;
 }
 
 async function data(session: Session, words: readonly Word[]): Promise<Answer> {
@@ -135,6 +150,8 @@ async function data(session: Session, words: readonly Word[]): Promise<Answer> {
   if (words.length > 1) return { reply: '501 5.5.4 Syntax: DATA' };
   const refusal = (await session.refusal('data')) ?? (await declineContent(message));
   if (refusal !== undefined) return { reply: refusal };
+  const filtered = await session.milters?.data();
+  if (filtered !== undefined) return { reply: filtered };
   const content = await openDotContent(session, transaction, message);
   return { reply: '354 End data with <CR><LF>.<CR><LF>', content };
 }

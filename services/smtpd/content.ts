@@ -35,6 +35,7 @@ export async function openContent(
     onlyRecipient: transaction.recipients.length === 1 ? only : undefined,
     time: now(),
   });
+  await session.milters?.handOver(message);
   await message.write(formatContentStart(transaction.orders, isPassedOn ? [] : headers));
   return new ContentReader({
     newlines: client.newlines,

@@ -48,7 +48,8 @@ export async function mail(session: Session, words: readonly Word[]): Promise<An
     return { reply: '503 5.5.4 Error: XVERP requires non-null sender' };
   }
   session.transaction = newTransaction(session, sender, wishes);
-  const refused = await refuseSender(session, session.transaction, wishes.size);
+  const arguments_ = [given.path.text, ...given.parameters];
+  const refused = await refuseSender(session, session.transaction, wishes.size, arguments_);
   if (refused !== undefined) {
     session.reset();
     return { reply: refused };
@@ -88,7 +89,8 @@ async function refuseSender(
   session: Session,
   transaction: Transaction,
   size: number | undefined,
-): Promise<string | undefined> {
+  given: readonly string[],
+): Promise<string | readonly string[] | undefined> {
   const { smtpd } = session;
   const { parameters } = smtpd;
   const { message_size_limit: limit } = parameters;
@@ -99,6 +101,8 @@ async function refuseSender(
     const refusal = await session.refusalAt('sender');
     if (refusal !== undefined) return refusal;
   }
+  const filtered = await session.milters?.mail(given, transaction.sender);
+  if (filtered !== undefined) return filtered;
   if (mustDeclare(session, transaction.sender.address, 'sender')) return UNDECLARED;
   const shortage = smtpd.spaceShortage(size ?? 0);
   if (shortage !== undefined) {
@@ -156,8 +160,12 @@ export async function rcpt(session: Session, words: readonly Word[]): Promise<An
     };
   }
   if (mustDeclare(session, recipient.address, 'recipient')) return { reply: UNDECLARED };
+  const refusal = await refuseRecipient(session, recipient);
+  const { milters } = session;
   const refused =
-    (await refuseRecipient(session, recipient)) ??
+    (milters === undefined
+      ? refusal
+      : await milters.rcpt([given.path.text, ...given.parameters], recipient, refusal)) ??
     (await openMessage(session, transaction)) ??
     (await refuseFiltered(session, transaction));
   if (refused !== undefined) return { reply: refused };
@@ -184,9 +192,9 @@ async function openMessage(
   transaction: Transaction,
 ): Promise<string | undefined> {
   if (transaction.message !== undefined) return undefined;
-  const { smtpd } = session;
+  const { smtpd, milters } = session;
   if (smtpd.beforeQueue !== undefined) return openFiltered(session, transaction, smtpd.beforeQueue);
-  const message = await smtpd.openMessage(transaction);
+  const message = await smtpd.openMessage(transaction, milters !== undefined);
   if (message === undefined) return '451 4.3.0 Error: queue file write error';
   // The client may have gone while we waited.
   if (session.transaction !== transaction) {
@@ -195,6 +203,7 @@ async function openMessage(
   }
   transaction.message = message;
   logClient(session, transaction, message.queueId);
+  if (milters !== undefined) await message.write(milters.placeholder());
   await message.write(formatEnvelope(smtpd.envelopeFacts(session, transaction, message)));
   return undefined;
 }
@@ -271,6 +280,8 @@ export async function vrfy(session: Session, words: readonly Word[]): Promise<An
   }
   const tooMany = await session.overLimit('recipient');
   if (tooMany !== undefined) return { reply: tooMany };
+  const filtered = session.milters?.refusal();
+  if (filtered !== undefined) return { reply: filtered };
   const declared = utf8 && words.length > 2 && isSmtpUtf8(words.at(-1)?.text ?? '');
   const given = joinWords(declared ? words.slice(0, -1) : words, 1);
   const recipient = await readAddress(

@@ -11,6 +11,8 @@ export async function etrn(session: Session, words: readonly Word[]): Promise<An
   if (smtpd.parameters.smtpd_helo_required && session.helo === undefined) {
     return { reply: '503 Error: send HELO/EHLO first' };
   }
+  const filtered = session.milters?.refusal();
+  if (filtered !== undefined) return { reply: filtered };
   if (session.transaction) return { reply: '503 Error: MAIL transaction in progress' };
   const given = words[1]?.text;
   if (given === undefined || words.length > 2) return { reply: '500 Syntax: ETRN domain' };

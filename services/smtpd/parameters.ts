@@ -1,5 +1,8 @@
+import { MILTER_PARAMETERS } from '../../lib/milter/settings.ts';
+
 /** The parameters that smtpd honours. */
 export const PARAMETERS = [
+  ...MILTER_PARAMETERS,
   'access_map_defer_code',
   'access_map_reject_code',
   'address_verify_poll_count',
@@ -82,6 +85,8 @@ export const PARAMETERS = [
   'smtpd_helo_restrictions',
   'smtpd_junk_command_limit',
   'smtpd_log_access_permit_actions',
+  'smtpd_milter_maps',
+  'smtpd_milters',
   'smtpd_min_data_rate',
   'smtpd_noop_commands',
   'smtpd_null_access_lookup_key',

@@ -60,6 +60,7 @@ import { type RestrictionLists, readRestrictionLists } from './restriction-lists
 import { RestrictionParser } from './restriction-parser.ts';
 import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
 import { Session } from './session.ts';
+import { MilterChoice } from './session-milters.ts';
 import type { Client, GivenAddress, Transaction } from './transaction.ts';
 import { checkUpstream, clientEndpoints, UpstreamError } from './upstream-proxy.ts';
 import { type Decision, reasonText, type Step } from './verdict.ts';
@@ -107,6 +108,8 @@ export class Smtpd {
   sessions = 0;
   readonly #slots: number;
   readonly #underStress: Pace | undefined;
+  /** Which clients have milters; undefined: none has. */
+  readonly milterChoice: MilterChoice | undefined;
   /** There are `smtpd_noop_commands`. */
   readonly hasIgnoredCommands: boolean;
   readonly #doors: Partial<Doors>;
@@ -190,6 +193,14 @@ export class Smtpd {
         ? new AuthServer(context, doors.sasl ?? openBackEnd(context, this.resolver))
         : undefined;
     const { tables } = context;
+    // Whoever only asks what would become of a message does not show it to anybody.
+    const hasMilters =
+      !context.standalone &&
+      doors.cleanup === undefined &&
+      (this.#receiveMask & CLEANUP_FLAG.MILTER) !== 0;
+    this.milterChoice = !hasMilters
+      ? undefined
+      : MilterChoice.open({ parameters, log, resolver: this.resolver, tables });
     const matchList = (name: Parameters<typeof openMatchList>[1]) =>
       openMatchList(configuration, name, (table) => openTable(table, tables));
     this.#mynetworks = matchList('mynetworks');
@@ -427,13 +438,17 @@ export class Smtpd {
   }
 
   /** A new queue file, or `undefined` when there can be none now. */
-  async openMessage(transaction: Transaction): Promise<CleanupMessage | undefined> {
+  async openMessage(
+    transaction: Transaction,
+    hasMilters: boolean,
+  ): Promise<CleanupMessage | undefined> {
     const flags =
       CLEANUP_FLAG.FILTER |
       CLEANUP_FLAG.BCC_OK |
       CLEANUP_FLAG.MAP_OK |
       CLEANUP_FLAG.SMTP_REPLY |
-      (transaction.smtputf8 ? CLEANUP_FLAG.SMTPUTF8 : 0);
+      (transaction.smtputf8 ? CLEANUP_FLAG.SMTPUTF8 : 0) |
+      (hasMilters ? CLEANUP_FLAG.MILTER : 0);
     try {
       return await this.#cleanup.open(flags & this.#receiveMask);
     } catch (error) {

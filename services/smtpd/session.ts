@@ -23,6 +23,7 @@ import { order } from './message-orders.ts';
 import type { Pace } from './pace.ts';
 import { withoutSecrets } from './secrets.ts';
 import type { Concern, Smtpd } from './service.ts';
+import type { SessionMilters } from './session-milters.ts';
 import { type Client, type Forwarded, labelOf, type Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
 import { splitWords, type Word } from './words.ts';
@@ -102,6 +103,8 @@ export class Session {
   chunks: ChunkedMessage | 'refused' | undefined;
   /** XFORWARD told of the next message, or of the one at hand. */
   forwarded: Forwarded | undefined;
+  /** Who filters what the client sends; most have none. */
+  milters: SessionMilters | undefined;
   /** The client sent more than it may before our reply. */
   pipelined = false;
   /** The line of the command at hand. */
@@ -237,6 +240,11 @@ export class Session {
     return this.#carryOut(decision, decision.deferIfPermit, address);
   }
 
+  /** How often the client is connected now; 0 when it is not counted. */
+  get connections(): number {
+    return this.#limits?.connections ?? 0;
+  }
+
   /** Counts what the client is about to do. @returns the reply when that is too often */
   overLimit(event: LimitedEvent): Promise<string | undefined> | undefined {
     return this.#limits?.refusal(event);
@@ -284,6 +292,7 @@ export class Session {
     this.chunks = undefined;
     this.forwarded = undefined;
     message?.abort();
+    this.milters?.reset();
   }
 
   async #identify(): Promise<void> {
@@ -321,7 +330,9 @@ export class Session {
     const { smtpd_delay_reject, smtpd_banner } = this.smtpd.parameters;
     if (this.#isOutOfStep()) return OUT_OF_STEP;
     this.#refused = smtpd_delay_reject ? undefined : await this.refusalAt('client');
-    return { reply: this.#refused ?? `220 ${smtpd_banner}` };
+    if (this.#refused !== undefined) return { reply: this.#refused };
+    this.milters = await this.smtpd.milterChoice?.of(this);
+    return (await this.milters?.connect()) ?? { reply: `220 ${smtpd_banner}` };
   }
 
   /**
@@ -334,6 +345,8 @@ export class Session {
     { helo, protocol }: Pick<Session, 'helo' | 'protocol'>,
   ): Promise<Answer> {
     this.reset();
+    this.milters?.quit(helo);
+    this.milters = undefined;
     this.helo = helo;
     this.protocol = protocol;
     this.#deferrals = {};
@@ -422,7 +435,8 @@ export class Session {
       return this.#answer(GOODBYE);
     }
     if (this.#refused !== undefined) return this.#refuseRefused();
-    return this.#answerError(UNKNOWN_ERROR);
+    const reply = await this.milters?.unknown(word);
+    return this.#answerError(reply === undefined ? UNKNOWN_ERROR : { reply });
   }
 
   /** A client that was refused when it connected may only leave. */
@@ -594,6 +608,7 @@ export class Session {
     this.#hasEnded = true;
     this.reset();
     this.#asked?.question.cancel();
+    this.milters?.quit();
     this.smtpd.log.info({
       kind: 'disconnect',
       client: this.client.label,

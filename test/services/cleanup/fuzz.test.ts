@@ -20,9 +20,12 @@ const TEXTS = [
   ...['\xff\xfe', '"', '@', '@@', 'a@', '@:b', '[', 'x'.repeat(3000), '(', '\\'],
 ];
 
-const record = fc.tuple(fc.constantFrom(...TYPES), fc.constantFrom(...TEXTS)) as fc.Arbitrary<
-  readonly [string, string]
->;
+/** With a milter cleanup would wait for what follows. */
+const record = fc
+  .tuple(fc.constantFrom(...TYPES), fc.constantFrom(...TEXTS))
+  .map(([type, text]): readonly [string, string] =>
+    type === 'm' && text === '1' ? ['m', '0'] : [type, text],
+  );
 
 /** A good message, with some records changed, added or left out. */
 const nearlyGood = fc
