@@ -172,7 +172,8 @@ function requestHead(id: QueueId, { size, sender }: ActiveEnvelope, read: Envelo
     queueName: 'active',
     queueId: id,
     contentOffset: size.contentOffset,
-    contentSize: size.storedBytes,
+    // What milters have made of it.
+    contentSize: size.contentBytes,
     encoding: value('encoding'),
     sendOptions: size.sendOptions,
     sender,
