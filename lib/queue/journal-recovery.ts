@@ -82,13 +82,24 @@ function* abandonedFamilies(): Generator<Family, void, undefined> {
     families.set(family, [...(families.get(family) ?? []), `${JOURNAL_FOLDER}/${name}`]);
   }
   for (const paths of families.values()) {
-    const descriptors = paths.map((path) => openSync(path, 'r+'));
+    const descriptors: number[] = [];
     try {
-      if (descriptors.every((fd) => flock(fd, 'exclusive'))) yield { paths, descriptors };
+      if (lockAll(paths, descriptors)) yield { paths, descriptors };
     } finally {
       for (const fd of descriptors) closeSync(fd);
     }
   }
+}
+
+/** @returns false when their process lives, or has just ended and tidied up */
+function lockAll(paths: readonly string[], descriptors: number[]): boolean {
+  try {
+    for (const path of paths) descriptors.push(openSync(path, 'r+'));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+  return descriptors.every((fd) => flock(fd, 'exclusive'));
 }
 
 /** @returns whether the machine has started anew since it was written */

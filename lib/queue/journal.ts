@@ -74,6 +74,7 @@ export class Journal {
   readonly #options: JournalOptions;
   readonly #family = familyName();
   readonly #segments: Segment[] = [];
+  #created = 0;
   #current: Segment | undefined;
   #waiting: Waiting[] = [];
   #held: Held[] = [];
@@ -243,15 +244,24 @@ export class Journal {
   }
 
   #addSegment(): Segment {
-    const path = `${JOURNAL_FOLDER}/${this.#family}.${this.#segments.length}`;
-    const fd = openInFolder(path);
-    flock(fd, 'exclusive');
+    const { path, fd } = this.#createSegment();
     // That it is there has to be on stable storage before anything in it can be.
     commitSync(fd);
     syncFolder();
     const segment = { fd, path, generation: 0, position: 0, needed: 0, isRemoved: false };
     this.#segments.push(segment);
     return segment;
+  }
+
+  /** Until it is locked it looks like one that a process has left behind: others may remove it. */
+  #createSegment(): { readonly path: string; readonly fd: number } {
+    for (;;) {
+      const path = `${JOURNAL_FOLDER}/${this.#family}.${this.#created}`;
+      this.#created += 1;
+      const fd = openInFolder(path);
+      if (flock(fd, 'exclusive') && fstatSync(fd).nlink > 0) return { path, fd };
+      closeSync(fd);
+    }
   }
 
   /** Lets go of messages that are gone; those that have been here for long are synced. */
