@@ -30,11 +30,12 @@ import {
 import type { Administration } from './administration.ts';
 import { check } from './check.ts';
 import { logrotate } from './logrotate.ts';
+import { tls } from './tls.ts';
 import { setPermissions, upgradeConfiguration } from './upgrade.ts';
 
 const USAGE = 'postfix [-c config_dir] [-Dv] command';
-/** What Postfix offers and this project does not have yet: refused by name. */
-const NOT_BUILT = new Set(['tls']);
+
+const TAKES_WORDS = new Set(['logrotate', 'tls']);
 
 type Verb = (administration: Administration) => Promise<number> | number;
 
@@ -77,7 +78,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const directory = options.value('c');
   const verbose = options.count('v');
   if (verb === 'explain') return (await import('./explain.ts')).explain(rest, directory);
-  if (verb === undefined || (rest.length > 0 && verb !== 'logrotate')) {
+  if (verb === undefined || (rest.length > 0 && !TAKES_WORDS.has(verb))) {
     throw new FatalError(`usage: ${USAGE}`);
   }
   if (directory !== undefined && !directory.startsWith('/')) {
@@ -93,17 +94,16 @@ async function run(argv: readonly string[]): Promise<number> {
     to: 'both',
     label: 'postfix/postfix-script',
   });
-  const action = VERBS[verb];
+  const action: Verb | undefined =
+    verb === 'tls' ? (administration) => tls(administration, rest) : VERBS[verb];
   if (action === undefined) {
     log.fatal(
-      NOT_BUILT.has(verb)
-        ? `command '${verb}' is not built in Posthaste`
-        : `unknown command: '${verb}'. Usage: postfix start (or stop, reload, abort, flush, check, status, set-permissions, upgrade-configuration, logrotate)`,
+      `unknown command: '${verb}'. Usage: postfix start (or stop, reload, abort, flush, check, status, set-permissions, upgrade-configuration, logrotate)`,
     );
     log.flush();
     return 1;
   }
-  if (rest.length > 0) {
+  if (rest.length > 0 && verb !== 'tls') {
     log.fatal(`usage postfix ${verb} (no arguments)`);
     log.flush();
     return 1;
