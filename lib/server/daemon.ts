@@ -128,15 +128,15 @@ async function start<P extends ParameterName, S>(
       leave(service, context, state).catch((error) => die(log, error));
     },
   );
-  const renewOrLeave = (table: string) => {
+  const renewOrLeave = (what: string) => {
     const { tables } = context;
     if (service.renew !== undefined && !dropped) {
-      log.info(`table ${table} has changed -- opened anew`);
+      log.info(`${what} has changed -- opened anew`);
       tables.renew(() => service.renew?.(context, state));
       return;
     }
     const then = service.finishesInBackground ? ' - finishing in the background' : ' -- restarting';
-    log.info(`table ${table} has changed${then}`);
+    log.info(`${what} has changed${then}`);
     lifetime.leave('tables');
   };
   const channel = standalone

@@ -12,6 +12,9 @@ import { answerInThreads } from '../table/threaded-table.ts';
 /** Looking at files costs; nobody edits tables faster. */
 const LOOK_MS = 1000;
 
+/** What may change: a table, or something else that says what it is. */
+export type Watched = Pick<Table, 'name' | 'changed'>;
+
 /** The surroundings to open tables in: those that are opened so are watched. */
 export class TableWatch implements TableContext {
   readonly configuration: Configuration;
@@ -31,13 +34,14 @@ export class TableWatch implements TableContext {
   };
   #opening: Promise<unknown>[] = [];
   #tables: Table[] = [];
+  readonly #others: Watched[] = [];
   readonly #changed: (name: string) => void;
   readonly #lost: () => void;
   #lookedAt = monotonic();
   #isOutdated = false;
 
   /**
-   * @param changed what to do about a table that has changed: `renew`, or to leave
+   * @param changed what to do about what it names: `renew`, or to leave
    * @param lost what to do about a thread that never comes back from a table: to leave
    */
   constructor(
@@ -57,6 +61,11 @@ export class TableWatch implements TableContext {
     await Promise.all(this.#opening.splice(0));
   }
 
+  /** Watches something that is no table; its name says what it is. */
+  watch(watched: Watched): void {
+    this.#others.push(watched);
+  }
+
   /** Whether a table has changed, and the process is leaving for it. */
   get isOutdated(): boolean {
     return this.#isOutdated;
@@ -64,7 +73,7 @@ export class TableWatch implements TableContext {
 
   /** Looks now and then, also when nobody comes. */
   start(): void {
-    if (this.#tables.length > 0) every(LOOK_MS, () => this.lookNow()).unref();
+    if (this.#tables.length + this.#others.length > 0) every(LOOK_MS, () => this.lookNow()).unref();
   }
 
   /** For each client: looks, unless it just has. */
@@ -76,10 +85,11 @@ export class TableWatch implements TableContext {
   lookNow(): void {
     if (this.#isOutdated) return;
     this.#lookedAt = monotonic();
-    const changed = this.#tables.find((table) => table.changed());
-    if (changed === undefined) return;
+    const table = this.#tables.find((each) => each.changed());
+    const other = this.#others.find((each) => each.changed());
+    if (table === undefined && other === undefined) return;
     this.#isOutdated = true;
-    this.#changed(changed.name);
+    this.#changed(table === undefined ? (other?.name ?? '') : `table ${table.name}`);
   }
 
   /** Forgets the tables, which `open` then opens anew. Whoever has opened the old ones closes them. */

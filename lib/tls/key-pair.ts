@@ -3,11 +3,13 @@
  * known when a daemon starts, and no TLS context is built before somebody needs it.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { type Signature, signatureOf } from './signature.ts';
 
 /** One certificate with what vouches for it, and its key; PEM. */
 export interface KeyPair {
   readonly chain: string;
   readonly key: string;
+  readonly signature: Signature;
 }
 
 /** A certificate or a key can't be used; the text is what Postfix says then. */
@@ -55,7 +57,7 @@ export function readKeyPair(kind: string, certificates: PemText, key: PemText): 
       `${kind} private key in ${key.name} does not match public key in ${certificates.name}`,
     );
   }
-  return { chain: joined(chain), key: found.text };
+  return { chain: joined(chain), key: found.text, signature: signatureOf(parsed) };
 }
 
 /**
@@ -73,7 +75,7 @@ export function readKeyPairs(files: readonly PemText[]): KeyPair[] {
     if (chain.length === 0) {
       throw new KeyPairError(`No certs for key at index ${key.at} in ${key.name}`);
     }
-    pairs.push({ chain: joined(chain), key: key.block.text });
+    pairs.push({ chain: joined(chain), key: key.block.text, signature: signatureOf(key.parsed) });
     chain = [];
   };
   for (const { name, text } of files) {

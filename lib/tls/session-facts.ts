@@ -1,10 +1,10 @@
 /** What a handshake has come to: for logs, headers, restrictions and policy servers. */
-import type { KeyObject } from 'node:crypto';
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { cipherBits } from './ciphers.ts';
 import type { ClientHello } from './client-hello.ts';
 import { chosenGroup, describeGroup } from './key-exchange.ts';
 import { describePeer, type PeerCertificate } from './peer-certificate.ts';
+import { chosenSignature, type Signature, signatureOf } from './signature.ts';
 
 export interface TlsSession {
   /** `TLSv1.3` */
@@ -12,8 +12,11 @@ export interface TlsSession {
   /** OpenSSL's name. */
   readonly cipher: string;
   readonly cipherBits: readonly [used: number, algorithm: number];
-  /** ` key-exchange X25519 server-signature ...`; '' where the cipher's name says it all. */
-  readonly details: string;
+  /**
+   * ` key-exchange X25519 server-signature ...`, and ` client-signature ...`; nothing where the
+   * cipher's name says it all.
+   */
+  readonly details: readonly string[];
   readonly isResumed: boolean;
   readonly peer: PeerCertificate | undefined;
 }
@@ -22,6 +25,10 @@ export interface SessionWishes {
   readonly hello: ClientHello | undefined;
   /** The groups that we offer. */
   readonly groups: readonly string[];
+  /** What our certificates can sign with. */
+  readonly keys: readonly Signature[];
+  /** Whether anybody wants to know how keys were exchanged. */
+  readonly isDetailed: boolean;
   /** For fingerprints. */
   readonly digest: string;
   /** So many certificates may stand between the peer's own and one that we trust. */
@@ -37,7 +44,7 @@ export function describeSession(socket: TLSSocket, wishes: SessionWishes): TlsSe
     protocol,
     cipher: name,
     cipherBits: cipherBits(name),
-    details: protocol === 'TLSv1.3' ? describeKeys(socket, wishes) : '',
+    details: wishes.isDetailed && protocol === 'TLSv1.3' ? describeKeys(socket, wishes) : [],
     isResumed: socket.isSessionReused(),
     peer: wishes.asksForCertificate ? peerOf(socket, wishes) : undefined,
   };
@@ -74,50 +81,34 @@ function depthFailure(socket: TLSSocket, limit: number): string {
 }
 
 /**
- * How keys were exchanged, and who signed with what. Node tells a server neither: the first follows
- * from what the client offered; of the second, each key has one algorithm in TLS 1.3, and a digest
- * that follows from its curve, or, for RSA, from the client's preference.
+ * How keys were exchanged, and who signed with what. Node tells a server neither (its own certificate
+ * it does tell, for as much work as half a handshake): the first follows from what the client offered,
+ * the second from what it prefers.
  */
-function describeKeys(socket: TLSSocket, { hello, groups }: SessionWishes): string {
+function describeKeys(socket: TLSSocket, { hello, groups, keys }: SessionWishes): string[] {
   const group = hello && chosenGroup(hello, groups);
-  const shared = socket.getSharedSigalgs();
-  const own = socket.getX509Certificate()?.publicKey;
+  const isResumed = socket.isSessionReused();
+  const shared = isResumed ? [] : socket.getSharedSigalgs();
   const peer = socket.getPeerX509Certificate()?.publicKey;
-  const digest = socket.isSessionReused()
-    ? () => undefined
-    : (key: KeyObject) => digestOf(key, shared);
-  return [
-    group === undefined ? '' : ` key-exchange ${describeGroup(group)}`,
-    own === undefined ? '' : describeKey('server', own, digest),
-    peer === undefined ? '' : describeKey('client', peer, digest),
-  ].join('');
+  // A session that is resumed needs no signature: what could have signed is named, and no digest.
+  const own = isResumed ? keys.at(-1) : chosenSignature(keys, shared);
+  const exchange = group === undefined ? '' : ` key-exchange ${describeGroup(group)}`;
+  const ofServer =
+    own === undefined ? '' : describeKey('server', own.name, isResumed ? undefined : own.digest);
+  const ofClient = peer === undefined ? '' : describeClient(signatureOf(peer), shared);
+  return [`${exchange}${ofServer}`, ofClient].filter((text) => text !== '');
 }
 
-function describeKey(
-  whose: 'server' | 'client',
-  key: KeyObject,
-  digestFor: (key: KeyObject) => string | undefined,
-): string {
-  const digest = digestFor(key);
-  return ` ${whose}-signature ${nameOf(key)}${digest === undefined ? '' : ` ${whose}-digest ${digest}`}`;
+/** Of RSA it is taken for granted that the client goes by our preference. */
+function describeClient(key: Signature, shared: readonly string[]): string {
+  const isResumed = shared.length === 0;
+  return describeKey(
+    'client',
+    key.name,
+    isResumed ? undefined : chosenSignature([key], shared)?.digest,
+  );
 }
 
-function nameOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): string {
-  if (type === 'ec') return `ECDSA (${details?.namedCurve})`;
-  if (type === 'rsa' || type === 'rsa-pss') return `RSA-PSS (${details?.modulusLength} bits)`;
-  return type === undefined ? 'unknown' : `${type.slice(0, 1).toUpperCase()}${type.slice(1)}`;
-}
-
-const CURVE_DIGESTS: Readonly<Record<string, string>> = {
-  prime256v1: 'SHA256',
-  secp384r1: 'SHA384',
-  secp521r1: 'SHA512',
-};
-
-function digestOf(key: KeyObject, shared: readonly string[]): string | undefined {
-  if (key.asymmetricKeyType === 'ec') {
-    return CURVE_DIGESTS[key.asymmetricKeyDetails?.namedCurve ?? ''];
-  }
-  if (!key.asymmetricKeyType?.startsWith('rsa')) return undefined;
-  return shared.find((name) => name.startsWith('RSA-PSS+'))?.slice('RSA-PSS+'.length);
+function describeKey(whose: 'server' | 'client', name: string, digest: string | undefined): string {
+  return ` ${whose}-signature ${name}${digest === undefined ? '' : ` ${whose}-digest ${digest}`}`;
 }

@@ -33,7 +33,7 @@ test('a table that was opened with the watch is watched; its change is told once
   assert.deepEqual(names, [], 'it has just looked');
   watch.lookNow();
   watch.lookNow();
-  assert.deepEqual([names, watch.isOutdated], [['hash:/x'], true]);
+  assert.deepEqual([names, watch.isOutdated], [['table hash:/x'], true]);
 });
 
 test('tables that were opened anew are watched instead', () => {
@@ -42,5 +42,5 @@ test('tables that were opened anew are watched instead', () => {
   watch.lookNow();
   watch.renew(() => watch.opened(recover()));
   watch.lookNow();
-  assert.deepEqual([names, watch.isOutdated], [['hash:/x'], false]);
+  assert.deepEqual([names, watch.isOutdated], [['table hash:/x'], false]);
 });
