@@ -8,6 +8,7 @@ import {
   hostKeys,
   wholeKey,
 } from './access-table.ts';
+import { checkCertificate } from './certificate-restrictions.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
 import { clientOf, DUNNO, type Subject, serverError, type Verdict, warning } from './verdict.ts';
 
@@ -46,8 +47,7 @@ export const ACCESS_CHECKS: Readonly<Record<string, TableCheck>> = {
     facts.etrnDomain === undefined
       ? DUNNO
       : checkHost(table, 'etrn', facts.etrnDomain, facts, knowledge),
-  // Nobody has shown a certificate.
-  check_ccert_access: () => () => DUNNO,
+  check_ccert_access: (table) => checkCertificate(table),
   check_sasl_access: (table) => (facts, knowledge) => {
     if (!knowledge.settings.smtpd_sasl_auth_enable) {
       const note = warning("restriction `check_sasl_access' ignored: no SASL support");

@@ -254,6 +254,7 @@ function factsAt(stage: Stage, subject: Subject, session: SessionFacts): Facts {
     etrnDomain: session.etrnDomain,
     pipelined: session.pipelined,
     isEncrypted: session.isEncrypted,
+    tls: session.tls,
     command: session.command,
     protocol: session.protocol,
     message: session.message,

@@ -31,6 +31,7 @@ const EVENTS = {
 const LIMITS = [
   'smtpd_client_connection_count_limit',
   'smtpd_client_connection_rate_limit',
+  'smtpd_client_new_tls_session_rate_limit',
   ...Object.values(EVENTS).map(({ parameter }) => parameter),
 ] as const;
 
@@ -85,6 +86,22 @@ export class ClientLimits {
     if (count === undefined || !isOver(count, limit)) return undefined;
     this.#warn(`${what} rate`, count);
     return `450 4.7.1 Error: ${refusal} from ${this.#client.address}`;
+  }
+
+  /** Whether the client has begun so many TLS sessions that it gets no more; counts nothing. */
+  async hasTooManyHandshakes(): Promise<boolean> {
+    const { smtpd_client_new_tls_session_rate_limit: limit } = this.#settings.parameters;
+    return limit > 0 && isOver((await this.#visit.newTlsRate()) ?? 0, limit);
+  }
+
+  /** Counts a TLS session that was not resumed. @returns whether it is one too many */
+  async hasNewTlsSession(): Promise<boolean> {
+    const { smtpd_client_new_tls_session_rate_limit: limit } = this.#settings.parameters;
+    if (limit === 0) return false;
+    const count = await this.#visit.count('newtls');
+    if (count === undefined || !isOver(count, limit)) return false;
+    this.#warn('New TLS session rate', count);
+    return true;
   }
 
   /** The client has gone. */

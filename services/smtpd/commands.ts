@@ -12,8 +12,9 @@ import { openDotContent } from './content.ts';
 import { mail, rcpt, vrfy } from './envelope-commands.ts';
 import { etrn } from './etrn.ts';
 import { sanitizeName } from './hostname.ts';
-import { AUTH_PLACE, type Offer } from './keywords.ts';
+import { AUTH_PLACE, type Offer, STARTTLS } from './keywords.ts';
 import type { Answer, Session } from './session.ts';
+import { starttls } from './starttls.ts';
 import { joinWords, type Word } from './words.ts';
 import { xclient, xforward } from './xclient.ts';
 
@@ -70,12 +71,6 @@ export function findCommand(word: string): Command | undefined {
   return COMMANDS.get(word) ?? COMMANDS.get(word.toUpperCase());
 }
 
-/** What a Postfix without TLS answers. */
-function starttls({ milters }: Session, words: readonly Word[]): Answer {
-  if (words.length > 1) return { reply: '501 5.5.4 Syntax: STARTTLS' };
-  return { reply: milters?.lateRefusal() ?? '502 5.5.1 Error: command not implemented' };
-}
-
 async function helo(session: Session, words: readonly Word[]): Promise<Answer> {
   const refused = await greet(session, words, 'SMTP');
   if (refused !== undefined && refused !== 'filtered') return refused;
@@ -96,7 +91,9 @@ async function ehlo(session: Session, words: readonly Word[]): Promise<Answer> {
   }
   if (refused === 'filtered') return { reply: [`250-${myhostname}`, '250 ENHANCEDSTATUSCODES'] };
   if (offer.discarded !== '') smtpd.log.info(`discarding EHLO keywords: ${offer.discarded}`);
-  const lines = [myhostname, ...(offer.auth ? await withAuth(session, offer) : offer.keywords)];
+  const offered = offer.auth ? await withAuth(session, offer) : offer.keywords;
+  const isPlain = !session.isEncrypted;
+  const lines = [myhostname, ...offered.filter((line) => isPlain || line !== STARTTLS)];
   return { reply: lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`) };
 }
 

@@ -9,11 +9,18 @@ import { SMTPServer } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import { after, monotonic, type Timer } from '../../lib/clock/clock.ts';
+import type { ClientHello } from '../../lib/tls/client-hello.ts';
+import { readClientHello } from '../../lib/tls/hello-reader.ts';
+import type { SecureContext, TLSSocket } from '../../lib/tls/server-context.ts';
 import { CommandInput, type Line } from './command-input.ts';
 import type { ContentInput } from './content-reader.ts';
 
 /** Bytes of replies that may wait for a client that does not read them. */
 const UNSENT_BYTES_MAX = 64 * 1024;
+/** For a client to take its last reply, when there is TLS. */
+const CLOSE_MS = 5000;
+/** For the system to take what we have for a client that says no more. */
+const ENDED_MS = 100;
 /** Commands of one client in a row; then it is the others' turn. */
 const COMMANDS_PER_TURN = 100;
 
@@ -43,6 +50,24 @@ export interface TimeLimit {
   readonly bytesPerSecond: number;
 }
 
+/** How TLS is to be started. */
+export interface Handshake {
+  readonly limitMs: number;
+  /** There was no plain text before: what has come already is the beginning of TLS. */
+  readonly isWrapped: boolean;
+  readonly asksForCertificate: boolean;
+  /** What the client is served with; when it throws, the connection closes. */
+  choose(hello: ClientHello | undefined): Promise<SecureContext>;
+  /** Told why there is no TLS: `lost connection`, `Connection timed out`, or an error. */
+  onFailure(why: unknown): void;
+}
+
+/** A connection that nobody else can read. */
+export interface Secured {
+  readonly socket: TLSSocket;
+  readonly hello: ClientHello | undefined;
+}
+
 /** A client's connection: lines and content in, replies out. */
 export interface Connection {
   /** What the client has sent beyond the line at hand. */
@@ -61,6 +86,13 @@ export interface Connection {
   /** Bytes of a line, from now on. */
   setLineLimit(bytes: number): void;
   /**
+   * Sends what is written, and goes on with TLS: while a command is at hand. Whatever came in plain
+   * text after that command is dropped.
+   *
+   * @returns `undefined` when the connection has ended instead; `onFailure` knows why
+   */
+  startTls(handshake: Handshake): Promise<Secured | undefined>;
+  /**
    * Sends what is written, and closes.
    *
    * @param agreed the client has said all that it will say: it need not be listened to any more
@@ -78,6 +110,18 @@ class SilentServer extends SMTPServer {
     super({ name: 'smtpd', logger: false, hideSTARTTLS: true, authOptional: true });
   }
   override updateSecureContext(): void {}
+
+  /** Makes the next upgrade use a context, in the same turn. */
+  prepare(context: SecureContext, asksForCertificate: boolean): void {
+    this.secureContext = new Map([['*', context]]);
+    // We judge certificates ourselves: to most clients without a good one TLS is open, too.
+    Object.assign(this.options, { requestCert: asksForCertificate, rejectUnauthorized: false });
+  }
+
+  /** The name in the ClientHello has been looked at before. */
+  override _resolveSNI(_name: string, callback: (error: null, context?: SecureContext) => void) {
+    callback(null);
+  }
 }
 
 let server: SilentServer | undefined;
@@ -104,12 +148,16 @@ const STARVED = 'starved';
 class SmtpdConnection extends SMTPConnection implements Connection {
   readonly #events: ConnectionEvents;
   readonly #input: CommandInput;
+  readonly #owner: SilentServer;
+  /** TLS is being started: told once why it can't be. */
+  #failHandshake: ((why: unknown) => void) | undefined;
   #reader: ContentInput | undefined;
   /** A command is under way, or something else comes before the next. */
   #isBusy = true;
   /** It is the client who must take our replies first. */
   #isChoked = false;
   #inputEnded = false;
+  #isSecured = false;
   #ended = false;
   #unsent = '';
   #limit: TimeLimit | undefined;
@@ -120,6 +168,7 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     // The package's own id is 10 random bytes that nobody asks for.
     super(owner, socket, { id: 'smtpd' });
     this.#events = events;
+    this.#owner = owner;
     this.#input = new CommandInput(lineLimit);
   }
 
@@ -174,13 +223,87 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     this.#input.limit = bytes;
   }
 
+  async startTls(handshake: Handshake): Promise<Secured | undefined> {
+    this.#flush();
+    const socket = this._socket;
+    if (this._parser) socket.unpipe(this._parser);
+    const early = this.#input.takeAll();
+    if (!handshake.isWrapped) while (socket.read() !== null);
+    else if (early.length > 0) socket.unshift(early);
+    this.#failHandshake = (why) => {
+      this.#failHandshake = undefined;
+      handshake.onFailure(why);
+      this._socket.destroy();
+    };
+    const limit = after(handshake.limitMs, () => this.#failHandshake?.('Connection timed out'));
+    try {
+      const hello = await readClientHello(socket);
+      if (hello === undefined && socket.readableEnded) this.#failHandshake?.('lost connection');
+      if (!this.isOpen) return undefined;
+      const context = await handshake.choose(hello);
+      if (!this.isOpen) return undefined;
+      const secured = await this.#upgrade(context, handshake.asksForCertificate);
+      this.#isSecured = secured !== undefined;
+      return secured && { socket: secured, hello };
+    } catch (error) {
+      this.#failHandshake?.(error);
+      return undefined;
+    } finally {
+      limit.stop();
+      this.#failHandshake = undefined;
+    }
+  }
+
+  /** The package's upgrade. Its input is a new one: nothing of what was plain text can reach it. */
+  #upgrade(context: SecureContext, asksForCertificate: boolean): Promise<TLSSocket | undefined> {
+    return new Promise((resolve) => {
+      this.#input.takeAll();
+      this.#owner.prepare(context, asksForCertificate);
+      this.once('close', () => resolve(undefined));
+      this.upgrade(
+        () => {},
+        () => resolve(this._socket as TLSSocket),
+      );
+    });
+  }
+
+  /** Called for each socket that the package makes; we have limits of our own. */
+  override _armTimeout(): void {}
+
+  /** Of the handshake, or of the network later on: the end of the connection says so, too. */
+  override _onError(error: Error & { meta?: { message?: string } }): void {
+    // Of some errors the package hides what OpenSSL says.
+    this.#failHandshake?.(error.meta?.message ? new Error(error.meta.message) : error);
+    this._socket.destroy();
+  }
+
+  override _onCloseEvent(): void {
+    this.#close();
+  }
+
   end(agreed: boolean): void {
     if (this.#ended) return;
     this.#flush();
     this.#ended = true;
     this.#timer?.stop();
     // To close with input that nobody has read would reset the connection, and our last reply with it.
-    if (agreed && !this.hasPending) this._socket.destroySoon();
+    if (this.#isSecured) this.#endSecured(agreed);
+    else if (agreed && !this.hasPending) this._socket.destroySoon();
+    else this.close();
+  }
+
+  /**
+   * Node never tells what becomes of writes to a client that left before it had read our tickets: who
+   * has ended its input gets no more than is on its way.
+   */
+  #endSecured(agreed: boolean): void {
+    const socket = this._socket;
+    if (this.#inputEnded && socket.writableLength === 0) {
+      socket.destroy();
+      return;
+    }
+    this.#timer = after(this.#inputEnded ? ENDED_MS : CLOSE_MS, () => socket.destroy());
+    if (agreed || this.#inputEnded) socket.destroySoon();
     else this.close();
   }
 
@@ -296,9 +419,11 @@ class SmtpdConnection extends SMTPConnection implements Connection {
   };
 
   #close(): void {
+    this.#failHandshake?.('lost connection');
     this.#ended = true;
     this.#timer?.stop();
     this._onClose();
+    this.emit('close');
     this.#events.onClose();
   }
 }

@@ -20,6 +20,7 @@ export async function openContent(
   const { parameters } = smtpd;
   // RFC 3848.
   const isAuthenticated = client.login !== undefined && session.protocol === 'ESMTP';
+  const secured = session.isEncrypted && session.protocol === 'ESMTP' ? 'S' : '';
   const utf8 = transaction.smtputf8 ? 'UTF8' : '';
   const [only] = transaction.recipients;
   const isPassedOn = isFiltered(message) && session.forwarded !== undefined;
@@ -30,7 +31,9 @@ export async function openContent(
     login: parameters.smtpd_sasl_authenticated_header ? client.login?.username : undefined,
     hostname: parameters.myhostname,
     mailName: parameters.mail_name,
-    protocol: `${utf8 === '' ? session.protocol : 'UTF8SMTP'}${isAuthenticated ? 'A' : ''}`,
+    protocol: `${utf8 === '' ? session.protocol : 'UTF8SMTP'}${secured}${isAuthenticated ? 'A' : ''}`,
+    ...(parameters.smtpd_tls_received_header ? { tls: session.tls } : {}),
+    asksForCertificate: smtpd.tls?.demands.asksForCertificate,
     queueId: message.queueId,
     onlyRecipient: transaction.recipients.length === 1 ? only : undefined,
     time: now(),

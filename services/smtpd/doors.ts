@@ -15,6 +15,8 @@ import type { PolicyServer } from './policy-server.ts';
 export type PolicySource = Pick<PolicyClient, 'server' | 'ask' | 'close'>;
 
 export interface Doors {
+  /** False: keys and certificates are not read. */
+  readonly shakesHands: boolean;
   readonly rewrite: Pick<RewriteClient, 'rewrite' | 'resolve' | 'close'>;
   readonly cleanup: Pick<CleanupClient, 'open' | 'close'>;
   readonly verify: Pick<VerifyClient, 'query' | 'close'>;

@@ -12,6 +12,8 @@ export interface KeywordSettings {
   readonly smtpd_discard_ehlo_keywords: string;
   readonly smtpd_sasl_auth_enable: boolean;
   readonly smtputf8_enable: boolean;
+  /** There is TLS to start. */
+  readonly offersTls: boolean;
   readonly verp_delimiter_filter: string;
 }
 
@@ -24,6 +26,8 @@ export interface Offer {
   readonly auth: boolean;
   /** BDAT. */
   readonly chunking: boolean;
+  /** STARTTLS; its line goes away with TLS. */
+  readonly starttls: boolean;
   /** For the log: what was left out; '' when nobody wants to know. */
   readonly discarded: string;
 }
@@ -34,6 +38,9 @@ export interface Privileges {
   readonly xclient: boolean;
   readonly xforward: boolean;
 }
+
+/** Said only as long as there is no TLS. */
+export const STARTTLS = 'STARTTLS';
 
 const NO_PRIVILEGES: Privileges = { verp: false, xclient: false, xforward: false };
 
@@ -103,6 +110,7 @@ export class Keywords {
       },
       auth: this.#settings.smtpd_sasl_auth_enable && !discarded.has('auth'),
       chunking: !discarded.has('chunking'),
+      starttls: this.#settings.offersTls && !discarded.has('starttls'),
       discarded: isSilent ? '' : [...discarded].join(' ').toUpperCase(),
     };
   }
@@ -117,12 +125,13 @@ export class Keywords {
 
   #keywords(privileges: Privileges, discarded: ReadonlySet<string>): string[] {
     const { message_size_limit: size, disable_vrfy_command, smtputf8_enable } = this.#settings;
-    const { smtpd_sasl_auth_enable } = this.#settings;
+    const { smtpd_sasl_auth_enable, offersTls } = this.#settings;
     const offers: [word: string, line: string, isOffered: boolean][] = [
       ['pipelining', 'PIPELINING', true],
       ['size', size === 0 ? 'SIZE' : `SIZE ${size}`, true],
       ['vrfy', 'VRFY', !disable_vrfy_command],
       ['etrn', 'ETRN', true],
+      ['starttls', STARTTLS, offersTls],
       ['auth', AUTH_PLACE, smtpd_sasl_auth_enable],
       ['verp', 'XVERP', privileges.verp],
       ['xclient', `XCLIENT ${ATTRIBUTES.XCLIENT.join(' ')}`, privileges.xclient],

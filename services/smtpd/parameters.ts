@@ -1,4 +1,5 @@
 import { MILTER_PARAMETERS } from '../../lib/milter/settings.ts';
+import { TLS_PARAMETERS } from './tls-parameters.ts';
 
 /** The parameters that smtpd honours. */
 export const PARAMETERS = [
@@ -71,7 +72,6 @@ export const PARAMETERS = [
   'smtpd_discard_ehlo_keywords',
   'smtpd_dns_reply_filter',
   'smtpd_end_of_data_restrictions',
-  'smtpd_enforce_tls',
   'smtpd_error_sleep_time',
   'smtpd_etrn_restrictions',
   'smtpd_expansion_filter',
@@ -132,8 +132,6 @@ export const PARAMETERS = [
   'smtpd_timeout',
   'smtpd_upstream_proxy_protocol',
   'smtpd_upstream_proxy_timeout',
-  'smtpd_tls_auth_only',
-  'smtpd_tls_security_level',
   'smtputf8_enable',
   'soft_bounce',
   'stress',
@@ -159,4 +157,5 @@ export const PARAMETERS = [
   'verp_delimiter_filter',
   'virtual_alias_maps',
   'virtual_mailbox_maps',
+  ...TLS_PARAMETERS,
 ] as const;

@@ -1,4 +1,5 @@
 /** What a policy server is told of a client and its message. SMTPD_POLICY_README. Pure. */
+import { encodeXtext } from '../../lib/dsn/xtext.ts';
 import type { Attribute } from '../../lib/ipc/attributes.ts';
 import type { Facts } from './rule.ts';
 
@@ -7,7 +8,10 @@ export function formatPolicyRequest(
   facts: Facts,
   { context, stress }: { readonly context: string; readonly stress: string },
 ): Attribute[] {
-  const { client, message, command } = facts;
+  const { client, message, command, tls } = facts;
+  // Whom nobody vouches for has no name.
+  const peer = tls?.peer;
+  const named = peer?.isTrusted === true ? peer : undefined;
   const isContent = command === 'DATA' || command === 'END-OF-MESSAGE';
   return [
     ['request', 'smtpd_access_policy'],
@@ -31,14 +35,13 @@ export function formatPolicyRequest(
     ['sasl_method', client.login?.method ?? ''],
     ['sasl_username', client.login?.username ?? ''],
     ['sasl_sender', message?.saslSender ?? ''],
-    // There is no TLS.
-    ['ccert_subject', ''],
-    ['ccert_issuer', ''],
-    ['ccert_fingerprint', ''],
-    ['ccert_pubkey_fingerprint', ''],
-    ['encryption_protocol', ''],
-    ['encryption_cipher', ''],
-    ['encryption_keysize', 0],
+    ['ccert_subject', encodeXtext(named?.subject ?? '')],
+    ['ccert_issuer', encodeXtext(named?.issuer ?? '')],
+    ['ccert_fingerprint', peer?.fingerprint ?? ''],
+    ['ccert_pubkey_fingerprint', peer?.keyFingerprint ?? ''],
+    ['encryption_protocol', tls?.protocol ?? ''],
+    ['encryption_cipher', tls?.cipher ?? ''],
+    ['encryption_keysize', tls?.cipherBits[0] ?? 0],
     ['policy_context', context],
   ];
 }

@@ -7,6 +7,7 @@ import { FatalError } from '../../lib/log/fatal.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
 import { ACCESS_CHECKS, type TableCheck } from './access-checks.ts';
 import type { AccessTable } from './access-table.ts';
+import { checkCertificate, parseCertificateTable } from './certificate-restrictions.ts';
 import { LIST_CHECKS, type ListCheck, parseDnsList } from './dns-list.ts';
 import type { PolicySource } from './doors.ts';
 import { askPolicy } from './policy.ts';
@@ -151,8 +152,18 @@ export class RestrictionParser {
     name: string | undefined,
     defaultCheck: string | undefined,
   ): Restriction {
+    if (word === 'check_ccert_access' && name?.startsWith('{')) {
+      return this.#certificateCheck(name, defaultCheck);
+    }
     if (name?.includes(':')) return check(this.#table(name, defaultCheck));
     return trouble(`restriction ${word}: bad argument "${name ?? word}": need maptype:mapname`);
+  }
+
+  /** A table with an order of keys, in braces. */
+  #certificateCheck(text: string, defaultCheck: string | undefined): Restriction {
+    const parsed = parseCertificateTable(text);
+    if (typeof parsed === 'string') return trouble(parsed);
+    return checkCertificate(this.#table(parsed.table, defaultCheck), parsed.order);
   }
 
   #policy(text: string | undefined, defaultCheck: string | undefined): Restriction {

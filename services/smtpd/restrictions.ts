@@ -4,6 +4,7 @@
  * an argument are in access-checks.ts and its neighbours. Postfix: postconf(5).
  */
 import { VERIFY_RESTRICTIONS } from './address-verification.ts';
+import { CERTIFICATE_RESTRICTIONS } from './certificate-restrictions.ts';
 import { notedOwnNetwork, notedRelayDomain } from './compatibility.ts';
 import { DNS_RESTRICTIONS } from './dns-restrictions.ts';
 import { permitMxBackup } from './mx-backup.ts';
@@ -60,9 +61,6 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
       ? { kind: 'permit', permitted: { subject: clientOf(facts) } }
       : DUNNO,
   permit_sasl_authenticated: permitLogin,
-  // Nobody has a certificate without TLS.
-  permit_tls_clientcerts: () => DUNNO,
-  permit_tls_all_clientcerts: () => DUNNO,
   permit_auth_destination: permitOwnDestination,
   reject_unauth_destination: (facts, knowledge) =>
     refuseForeign(facts, knowledge, knowledge.settings.relay_domains_reject_code),
@@ -78,6 +76,7 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   ...LOGIN_RESTRICTIONS,
   ...VERIFY_RESTRICTIONS,
   ...OBSOLETE_RESTRICTIONS,
+  ...CERTIFICATE_RESTRICTIONS,
 };
 
 function permitOwnDestination(facts: Facts, { settings, oldDefaults }: Knowledge): Verdict {

@@ -4,13 +4,14 @@ import type { VerifyClient } from '../../lib/clients/verify.ts';
 import type { Families, Resolver } from '../../lib/dns/resolver.ts';
 import type { ParametersOf } from '../../lib/server/service.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
+import type { TlsSession } from '../../lib/tls/session-facts.ts';
 import type { OldDefaults } from './compatibility.ts';
 import type { PARAMETERS } from './parameters.ts';
 import type { Client } from './transaction.ts';
 import type { Note, Subject, SubjectKind, Verdict } from './verdict.ts';
 
 /** Where a list is looked at decides what it speaks of. */
-export type Stage = Exclude<SubjectKind, 'reverse-client' | 'login'>;
+export type Stage = Exclude<SubjectKind, 'reverse-client' | 'login' | 'certificate'>;
 
 /** What restrictions may look at. */
 export interface Facts {
@@ -22,6 +23,7 @@ export interface Facts {
   readonly isEncrypted: boolean;
   /** Nobody can log in now: who checks passwords does not answer. */
   readonly isLoginDown: boolean;
+  readonly tls: TlsSession | undefined;
   readonly helo: string | undefined;
   readonly sender: string | undefined;
   readonly senderRoute: Resolution | undefined;
@@ -73,6 +75,8 @@ export interface Knowledge {
   /** smtpd_sender_login_maps. */
   readonly senderLogins: TableList;
   readonly verify: Pick<VerifyClient, 'query'>;
+  /** relay_clientcerts. */
+  readonly relayCertificates: TableList;
   /** permit_mx_backup_networks; `undefined`: any. */
   readonly isBackupNetwork: ((address: string) => Promise<boolean>) | undefined;
   /** A refusal when the address is in one of our domains, and nobody there has it. */

@@ -61,6 +61,7 @@ import { RestrictionParser } from './restriction-parser.ts';
 import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
 import { Session } from './session.ts';
 import { MilterChoice } from './session-milters.ts';
+import { openTls, type SmtpdTls } from './tls.ts';
 import type { Client, GivenAddress, Transaction } from './transaction.ts';
 import { checkUpstream, clientEndpoints, UpstreamError } from './upstream-proxy.ts';
 import { type Decision, reasonText, type Step } from './verdict.ts';
@@ -94,6 +95,9 @@ export class Smtpd {
   readonly lists: RestrictionLists;
   /** `undefined`: nobody can log in. */
   readonly auth: AuthServer | undefined;
+  readonly serviceName: string;
+  /** `undefined`: it is switched off. */
+  readonly tls: SmtpdTls | undefined;
   /** The address families of inet_protocols. */
   readonly families: readonly Family[];
   /** `sendmail -bs`: the client is a user of this machine. */
@@ -148,6 +152,8 @@ export class Smtpd {
     this.isStandalone = context.standalone;
     this.#slots = context.slots;
     this.#underStress = readPaceUnderStress(context);
+    this.serviceName = context.serviceName;
+    this.tls = openTls(context, doors.shakesHands);
     this.resolver =
       doors.resolver ?? openResolver({ nameservers: splitList(parameters.dns_nameservers) });
     this.beforeQueue =
@@ -223,7 +229,7 @@ export class Smtpd {
     });
     this.hasFooters = smtpd_reject_footer !== '' || smtpd_reject_footer_maps !== '';
     this.keywords = new Keywords(
-      parameters,
+      { ...parameters, offersTls: this.tls?.demands.isWrapped === false },
       openTables(parameters[exceptions], { ...tables, parameter: exceptions }),
       warn,
     );
@@ -262,6 +268,10 @@ export class Smtpd {
         parameter: 'smtpd_sender_login_maps',
       }),
       verify: this.#verify,
+      relayCertificates: openTables(parameters.relay_clientcerts, {
+        ...tables,
+        parameter: 'relay_clientcerts',
+      }),
       listReplies: openTables(parameters.rbl_reply_maps, {
         ...tables,
         parameter: 'rbl_reply_maps',
@@ -289,6 +299,7 @@ export class Smtpd {
     this.auth?.close();
     this.#limits?.anvil.close();
     this.#verify.close();
+    this.tls?.close();
     for (const policy of this.#policies) policy.close();
   }
 
@@ -399,11 +410,12 @@ export class Smtpd {
     session: Session,
     { recipient, etrnDomain, deferred }: Concern = {},
   ): Promise<Decision> {
-    const { client, helo, transaction, pipelined, isEncrypted } = session;
+    const { client, helo, transaction, pipelined, isEncrypted, tls } = session;
     const facts = {
       client,
       isEncrypted,
       isLoginDown: this.auth?.isDown === true,
+      tls,
       helo,
       sender: transaction?.sender.address,
       senderRoute: transaction?.sender.route,
@@ -581,8 +593,6 @@ function readRewriteClients(text: string, log: Log): string[] {
   const words = splitList(text);
   for (const word of words) {
     if (REWRITE_CLIENTS.has(word)) continue;
-    // Nobody shows a certificate.
-    if (/^permit_tls_\w+$/.test(word)) continue;
     log.warn(
       `local_header_rewrite_clients: "${word}" is not built in Posthaste, and matches nobody`,
     );

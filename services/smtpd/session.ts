@@ -9,6 +9,7 @@ import { escapeBytes } from '../../lib/log/escape.ts';
 import type { RejectAction } from '../../lib/log/event.ts';
 import { type Endpoints, socketEndpoints } from '../../lib/net/proxy-header.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
+import type { TlsSession } from '../../lib/tls/session-facts.ts';
 import { BDAT_CONTENT, type ChunkedMessage } from './bdat.ts';
 import type { ClientLimits, LimitedEvent } from './client-limits.ts';
 import { lookupClientName, NAMELESS, UNKNOWN } from './client-name.ts';
@@ -24,6 +25,7 @@ import type { Pace } from './pace.ts';
 import { withoutSecrets } from './secrets.ts';
 import type { Concern, Smtpd } from './service.ts';
 import type { SessionMilters } from './session-milters.ts';
+import { refusalBeforeTls, startWrapped } from './starttls.ts';
 import { type Client, type Forwarded, labelOf, type Transaction } from './transaction.ts';
 import type { Decision } from './verdict.ts';
 import { splitWords, type Word } from './words.ts';
@@ -96,6 +98,8 @@ export class Session {
   protocol: 'SMTP' | 'ESMTP' = 'SMTP';
   /** Nobody else can read what is said: TLS is on. */
   isEncrypted = false;
+  /** What it has come to. */
+  tls: TlsSession | undefined;
   /** How often the client has failed to log in. */
   loginFailures = 0;
   transaction: Transaction | undefined;
@@ -174,6 +178,7 @@ export class Session {
     try {
       await this.connection.open();
       await this.#identify();
+      if (!(await this.#startWrapped())) return;
       await this.#greet();
       this.connection.start();
     } catch (error) {
@@ -181,6 +186,11 @@ export class Session {
     }
     await this.#closed;
     this.smtpd.sessions -= 1;
+  }
+
+  /** How often the client may do what; `undefined`: as often as it likes. */
+  get limits(): ClientLimits | undefined {
+    return this.#limits;
   }
 
   /** Logs what a rule did about the client, in Postfix's form. */
@@ -309,6 +319,17 @@ export class Session {
     this.client = await smtpd.recognize(this.client);
   }
 
+  /** With TLS from the beginning, that comes first. @returns whether the session goes on */
+  async #startWrapped(): Promise<boolean> {
+    if (this.smtpd.tls?.demands.isWrapped !== true || this.isEncrypted) return true;
+    this.#limits = await this.smtpd.limitsOf(this.client);
+    const unwanted = await startWrapped(this);
+    if (unwanted === undefined) return true;
+    if (unwanted !== 'gone') this.#send(unwanted);
+    await this.#closed;
+    return false;
+  }
+
   async #greet(): Promise<void> {
     const { smtpd } = this;
     const { parameters } = smtpd;
@@ -320,7 +341,7 @@ export class Session {
     if (this.#isUnproxied) {
       return this.#send({ reply: `421 4.3.0 ${parameters.myhostname} Server local error` });
     }
-    const tooMany = await this.#countIn();
+    const tooMany = await this.#countIn(this.#limits);
     if (tooMany !== undefined) return this.#send({ reply: tooMany, closes: true });
     this.#send(await this.#greeting());
   }
@@ -359,8 +380,8 @@ export class Session {
   }
 
   /** @returns the reply for a client that comes too often */
-  async #countIn(): Promise<string | undefined> {
-    const limits = await this.smtpd.limitsOf(this.client);
+  async #countIn(known?: ClientLimits): Promise<string | undefined> {
+    const limits = known ?? (await this.smtpd.limitsOf(this.client));
     // It may have gone while we looked up who it is.
     if (this.#hasEnded) return undefined;
     this.#limits = limits;
@@ -419,6 +440,8 @@ export class Session {
     if (command === undefined) return this.#refuseUnknown(word, line);
     if (this.#refused !== undefined && command.name !== 'QUIT') return this.#refuseRefused();
     this.stage = command.name;
+    const early = refusalBeforeTls(this, command.name);
+    if (early !== undefined) return this.#finish(command, early);
     const mayPipeline = this.protocol === 'ESMTP' && command.mayPipeline === true;
     if (!mayPipeline && this.#isOutOfStep()) return this.#answer(OUT_OF_STEP);
     const answer = command.run(this, words);

@@ -54,6 +54,7 @@ export const CLASS = {
   'end-of-data': 'End-of-data',
   etrn: 'Etrn command',
   login: 'SASL login name',
+  certificate: 'Client certificate',
 } as const;
 
 /** `<ann@example.com>: Sender address rejected: Access denied`. */

@@ -123,6 +123,7 @@ class WhatIf {
         ...doors,
         resolver,
         cleanup: NOWHERE,
+        shakesHands: false,
         sasl: NOBODY,
         verify: {
           query: async (address) => {

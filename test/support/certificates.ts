@@ -1,5 +1,6 @@
 /** Certificates for a test, made by openssl in a directory of its own. */
 import { spawnSync } from 'node:child_process';
+import { createHash, X509Certificate } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -27,6 +28,7 @@ export interface Certificate {
   readonly pem: { readonly cert: string; readonly key: string };
   /** `AA:BB:...`, SHA-256: of the certificate, and of its public key. */
   readonly fingerprint: string;
+  readonly keyFingerprint: string;
 }
 
 export function makeCertificates(t: TestContext): CertificateMaker {
@@ -63,14 +65,23 @@ export function makeCertificates(t: TestContext): CertificateMaker {
         );
       }
       const shown = openssl('x509', '-in', certificate, '-noout', '-fingerprint', '-sha256');
+      const pem = readFileSync(certificate, 'latin1');
+      const publicKey = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' });
       return {
         certificate,
         key: keyFile,
-        pem: { cert: readFileSync(certificate, 'latin1'), key: readFileSync(keyFile, 'latin1') },
+        pem: { cert: pem, key: readFileSync(keyFile, 'latin1') },
         fingerprint: shown.trim().replace(/^.*=/, ''),
+        keyFingerprint: digestOf(publicKey),
       };
     },
   };
+}
+
+/** `AA:BB:...` */
+function digestOf(bytes: Buffer): string {
+  const text = createHash('sha256').update(bytes).digest('hex').toUpperCase();
+  return text.replace(/..(?=.)/g, '$&:');
 }
 
 /** Puts certificates and keys one after the other into a file. */

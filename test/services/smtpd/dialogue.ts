@@ -1,10 +1,17 @@
 /** A client of a test: says what its script has, and remembers what it was told. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as secure, type TLSSocket } from 'node:tls';
 import { withDeadline } from '../../../lib/async/deadline.ts';
 
 /** A string is a command: it is sent as a line, and waits for its reply. */
-export type Step = string | Bytes | 'half-close' | 'await end';
+export type Step = string | Bytes | Secure | 'half-close' | 'await end';
+
+/** From here on it speaks TLS; and how many replies to wait for then. */
+export interface Secure {
+  readonly tls: ConnectionOptions;
+  readonly replies?: number;
+}
 
 /** Any bytes, and how many replies to wait for after them. */
 export interface Bytes {
@@ -27,7 +34,9 @@ const LIMIT_MS = 20_000;
 
 /** One connection to an SMTP server, step by step. Bytes are latin1, both ways. */
 export class Dialogue {
-  readonly socket: Socket;
+  socket: Socket;
+  /** The last one that a server gave. */
+  session: Buffer | undefined;
   /** Each reply as it came, without the last line end. */
   readonly replies: string[] = [];
   #unparsed = '';
@@ -36,10 +45,32 @@ export class Dialogue {
 
   constructor({ port, host = '127.0.0.1', from = '127.0.0.1' }: Door) {
     this.socket = connect({ port, host, localAddress: from, allowHalfOpen: true });
-    this.socket.setEncoding('latin1');
     this.socket.setNoDelay(true);
-    this.socket.on('data', (text: string) => this.#take(text));
+    this.#listen();
+  }
+
+  #listen(): void {
+    this.socket.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
     for (const event of ['error', 'end', 'close']) this.socket.on(event, () => this.#end());
+  }
+
+  /** Whether TLS came about, replies or the end tell. */
+  async #secure(options: ConnectionOptions): Promise<void> {
+    const plain = this.socket;
+    plain.removeAllListeners();
+    plain.on('error', () => {});
+    plain.pause();
+    const socket: TLSSocket = secure({ rejectUnauthorized: false, ...options, socket: plain });
+    this.socket = socket;
+    socket.on('session', (session: Buffer) => {
+      this.session = session;
+    });
+    this.#listen();
+    const settled = () =>
+      new Promise<void>((resolve) => {
+        for (const event of ['secureConnect', 'close']) socket.once(event, () => resolve());
+      });
+    await withDeadline(LIMIT_MS, undefined, settled, 'a TLS handshake');
   }
 
   get hasEnded(): boolean {
@@ -68,7 +99,11 @@ export class Dialogue {
     if (step === 'half-close') this.socket.end();
     else if (step === 'await end') await this.awaitEnd();
     else if (typeof step === 'string') await this.play(send(`${step}\r\n`));
-    else {
+    else if ('tls' in step) {
+      const before = this.replies.length;
+      await this.#secure(step.tls);
+      await this.expect(before + (step.replies ?? 0));
+    } else {
       const before = this.replies.length;
       if (!this.#ended) this.socket.write(step.bytes, 'latin1');
       await this.expect(before + step.replies);

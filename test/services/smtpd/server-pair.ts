@@ -60,6 +60,7 @@ const OURS = [
   'bounce:trace unix - - n - 0 %',
   'flush unix n - n 1000? 0 %',
   'anvil unix - - n - 1 %',
+  'tlsmgr unix - - n 1000? 1 %',
   'discard unix - - n - - %',
   'error unix - - n - - %',
   'error:retry unix - - n - - %',
