@@ -1,0 +1,155 @@
+/**
+ * TLS handshakes per second, full and resumed: our smtpd and real Postfix's, in one run.
+ *
+ *   node build/bench/tls-handshakes.cjs               5 seconds each, with four clients
+ *   node build/bench/tls-handshakes.cjs seconds=10 clients=2
+ *
+ * The clients are `openssl s_time`: they connect to smtps, shake hands and leave. Each row also says what
+ * a handshake cost all processes of the mail system. Run as root.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { hasPostfix, type Kind, startInstance } from './mail-instance.ts';
+import { cpuSeconds } from './process-tree.ts';
+
+const PORT = 2628;
+const WARM_UP_SECONDS = 1;
+
+interface Row {
+  readonly name: string;
+  /** Of the server's certificate. */
+  readonly key: 'rsa' | 'ec';
+  readonly options: readonly string[];
+}
+
+const ROWS: readonly Row[] = [
+  { name: 'full, TLS 1.3, RSA', key: 'rsa', options: ['-new'] },
+  { name: 'full, TLS 1.3, ECDSA', key: 'ec', options: ['-new'] },
+  { name: 'full, TLS 1.2, ECDSA', key: 'ec', options: ['-new', '-tls1_2'] },
+  { name: 'resumed, TLS 1.2', key: 'rsa', options: ['-reuse', '-tls1_2'] },
+];
+
+interface Rate {
+  readonly perSecond: number;
+  readonly microseconds: number;
+}
+
+async function main(): Promise<void> {
+  const option = (name: string, fallback: number) =>
+    Number(
+      process.argv
+        .slice(2)
+        .find((word) => word.startsWith(`${name}=`))
+        ?.split('=')[1] ?? fallback,
+    );
+  const [seconds, clients] = [option('seconds', 5), option('clients', 4)];
+  const kinds: readonly Kind[] = hasPostfix() ? ['posthaste', 'postfix'] : ['posthaste'];
+  for (const key of ['rsa', 'ec'] as const) {
+    const rows = ROWS.filter((row) => row.key === key);
+    const found = new Map<Kind, Rate[]>();
+    for (const kind of kinds) found.set(kind, await measure(kind, key, rows, { seconds, clients }));
+    for (const [at, row] of rows.entries()) print(row, kinds, found, at);
+  }
+}
+
+async function measure(
+  kind: Kind,
+  key: Row['key'],
+  rows: readonly Row[],
+  { seconds, clients }: { seconds: number; clients: number },
+): Promise<Rate[]> {
+  const instance = startInstance(kind, PORT, {
+    smtpd_tls_wrappermode: 'yes',
+    smtpd_tls_cert_file: '$data_directory/server.pem',
+    smtpd_peername_lookup: 'no',
+    smtpd_client_connection_count_limit: '0',
+  });
+  try {
+    makeCertificate(join(instance.directory, 'data/server.pem'), key);
+    const rates: Rate[] = [];
+    for (const { options } of rows) {
+      await load(options, WARM_UP_SECONDS, clients);
+      const before = total(instance.masterPid());
+      const count = await load(options, seconds, clients);
+      await wait(200);
+      const used = total(instance.masterPid()) - before;
+      rates.push({ perSecond: count / seconds, microseconds: (used / count) * 1e6 });
+    }
+    return rates;
+  } finally {
+    instance.stop();
+  }
+}
+
+function makeCertificate(path: string, key: Row['key']): void {
+  const kind = key === 'rsa' ? ['rsa:2048'] : ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+  const { status, stderr } = spawnSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      ...kind,
+      '-nodes',
+      '-keyout',
+      path,
+      '-out',
+      `${path}.crt`,
+      '-subj',
+      '/CN=bench.test',
+    ],
+    { encoding: 'utf8' },
+  );
+  if (status !== 0) throw new Error(`openssl: ${stderr}`);
+  spawnSync('sh', ['-c', `cat ${path}.crt >> ${path}`]);
+}
+
+/** @returns handshakes */
+async function load(options: readonly string[], seconds: number, clients: number): Promise<number> {
+  const runs = Array.from({ length: clients }, () => client(options, seconds));
+  return (await Promise.all(runs)).reduce((sum, count) => sum + count, 0);
+}
+
+function client(options: readonly string[], seconds: number): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn('openssl', [
+      ...['s_time', '-connect', `127.0.0.1:${PORT}`, '-time', String(seconds)],
+      ...options,
+    ]);
+    let text = '';
+    child.stdout.on('data', (chunk) => {
+      text += chunk;
+    });
+    child.on('close', () => {
+      const counts = [...text.matchAll(/^(\d+) connections in (\d+) real seconds/gm)];
+      resolve(Number(counts.at(-1)?.[1] ?? 0));
+    });
+  });
+}
+
+function total(master: number): number {
+  return [...cpuSeconds(master).values()].reduce((sum, seconds) => sum + seconds, 0);
+}
+
+function print(
+  { name }: Row,
+  kinds: readonly Kind[],
+  found: ReadonlyMap<Kind, Rate[]>,
+  at: number,
+): void {
+  const rates = kinds.map((kind) => found.get(kind)?.[at] ?? { perSecond: 0, microseconds: 0 });
+  const shown = kinds.map(
+    (kind, index) =>
+      `${kind} ${rates[index]?.perSecond.toFixed(0).padStart(5)}/s ${rates[index]?.microseconds.toFixed(0).padStart(5)} us`,
+  );
+  const [ours, theirs] = rates;
+  const ratio =
+    theirs === undefined ? '' : `  ratio ${((ours?.perSecond ?? 0) / theirs.perSecond).toFixed(2)}`;
+  process.stdout.write(`${name.padEnd(24)} ${shown.join('  ')}${ratio}\n`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+  process.exit(1);
+});
