@@ -240,3 +240,44 @@ function senders(): Step[] {
     'RSET',
   ]);
 }
+
+/** @param certificates the parameters that name them */
+export function authWithTls(
+  socket: string,
+  certificates: Readonly<Record<string, string>>,
+): Readonly<Record<string, Setting>> {
+  const main = {
+    ...certificates,
+    smtpd_tls_security_level: 'may',
+    smtpd_sasl_auth_enable: 'yes',
+    smtpd_sasl_type: 'dovecot',
+    smtpd_sasl_path: socket,
+  };
+  const secured: readonly Step[] = ['STARTTLS', { tls: {} }, EHLO];
+  return {
+    'AUTH and TLS': {
+      main: { ...main, smtpd_tls_auth_only: 'yes' },
+      sessions: {
+        'only with it': stranger(EHLO, JOE, ...secured, JOE, FROM, FAR, ...MESSAGE, QUIT),
+        'a wrong password': stranger(EHLO, ...secured, WRONG, FROM, FAR, QUIT),
+      },
+    },
+    'AUTH, or TLS': {
+      main: { ...main, smtpd_sasl_tls_security_options: 'noplaintext, noanonymous' },
+      sessions: {
+        'a login before it is forgotten': stranger(EHLO, JOE, ...secured, FROM, FAR, QUIT),
+        'mechanisms differ': stranger(EHLO, ...secured, JOE, QUIT),
+      },
+    },
+    submission: {
+      main: {
+        ...main,
+        smtpd_tls_security_level: 'encrypt',
+        smtpd_relay_restrictions: 'permit_sasl_authenticated,reject',
+      },
+      sessions: {
+        'with it': stranger(EHLO, JOE, FROM, ...secured, FROM, FAR, 'RSET', JOE, FROM, FAR, QUIT),
+      },
+    },
+  };
+}
