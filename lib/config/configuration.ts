@@ -15,6 +15,7 @@ import {
   ownAddresses,
   parseProtocols,
 } from './networks.ts';
+import { originOf } from './origin-file.ts';
 import { isParameterName, PARAMETERS, type ParameterName, type ValueOf } from './parameters.ts';
 import { ConfigError, type Origin, openErrorText, type Setting } from './source.ts';
 import { transportParameter } from './transport.ts';
@@ -125,7 +126,10 @@ export function createConfiguration(parts: {
   function text(name: string): string {
     const known = texts.get(name);
     if (known !== undefined) return known;
-    const value = guard(name, () => expand(lookup(name) ?? '', lookup));
+    const value = guard(name, () => {
+      const expanded = expand(lookup(name) ?? '', lookup);
+      return name === 'myorigin' ? originOf(expanded) : expanded;
+    });
     texts.set(name, value);
     return value;
   }

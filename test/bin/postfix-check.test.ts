@@ -175,6 +175,9 @@ for (const setting of [
   'default_verp_delimiters=+',
   'delay_logging_resolution_limit=7',
   'enable_long_queue_ids=1',
+  'myorigin=/nosuch/mailname',
+  'myorigin=/dev/null',
+  'myorigin=one.test, two.test',
 ]) {
   test(`postfix check refuses ${setting} in the words of Postfix`, { skip }, (t) => {
     const place = instance(t, `${setting}\n`);

@@ -101,6 +101,13 @@ const CONFIGURATIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     virtual_mailbox_domains: 'inline:{ box.test=x }',
     proxy_interfaces: '1.2.3.4',
   },
+  'names and domains in files': {
+    myorigin: 'DIR/mailname',
+    append_dot_mydomain: 'yes',
+    mydestination: '$myorigin, !DIR/not-here, DIR/domains',
+    relay_domains: 'DIR/relays',
+    virtual_alias_domains: '!box.test, DIR/aliases',
+  },
   'domains listed twice': {
     mydestination: 'example.com, alias.test, box.test',
     virtual_alias_domains: 'alias.test, relay.test',
@@ -160,6 +167,12 @@ const FILES: Readonly<Record<string, string>> = {
     'joe+ext@remote.test ext',
     'joe@remote.test noext',
   ].join('\n'),
+  mailname: ' example.com \nsecond.test\n',
+  domains: '# ours\nlocalhost,\n  mail.example.com\nalias.test\n',
+  'not-here': 'alias.test\n',
+  relays: 'DIR/more relay.test\n',
+  more: 'remote.test\n',
+  aliases: 'alias.test box.test\n',
   'domains.regexp': '/^local/ x\n/@/ never\n',
 };
 
@@ -181,7 +194,9 @@ const skip = whyNoPostfix();
 for (const [name, main] of Object.entries(CONFIGURATIONS)) {
   test(`rewrite and resolve as Postfix does: ${name}`, { skip }, async (t) => {
     const directory = freshDirectory(t);
-    for (const [file, text] of Object.entries(FILES)) writeFileSync(join(directory, file), text);
+    for (const [file, text] of Object.entries(FILES)) {
+      writeFileSync(join(directory, file), text.replaceAll('DIR', directory));
+    }
     const settings = Object.entries(main).map(([key, value]) => [
       key,
       value.replaceAll('DIR', directory),
