@@ -24,7 +24,6 @@ const requireSender: Restriction = ({ sender = '' }, knowledge) =>
 
 export const VERIFY_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   reject_unverified_sender: requireSender,
-  reject_unverified_address: requireSender,
   reject_unverified_recipient: ({ recipient = '' }, knowledge) =>
     recipient === ''
       ? DUNNO

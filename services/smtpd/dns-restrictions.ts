@@ -40,7 +40,6 @@ const requireRecipientDomain: Restriction = ({ recipient = '', recipientRoute },
 export const DNS_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   reject_unknown_client_hostname: requireClientName,
   reject_unknown_client: requireClientName,
-  reject_unknown_forward_client_hostname: requireClientName,
   reject_unknown_reverse_client_hostname: ({ client }, { settings }) =>
     client.reverseStatus === 'found'
       ? DUNNO

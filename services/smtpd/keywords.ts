@@ -71,6 +71,8 @@ export class Keywords {
   readonly #exceptions: TableList;
   readonly #warn: (text: string) => void;
   readonly #discarded: ReadonlySet<string>;
+  /** For each set of privileges: nearly all clients have the same. */
+  readonly #usual = new Map<string, Offer>();
 
   /** @param exceptions smtpd_discard_ehlo_keyword_address_maps: what is left out for an address */
   constructor(settings: KeywordSettings, exceptions: TableList, warn: (text: string) => void) {
@@ -82,7 +84,11 @@ export class Keywords {
 
   /** What is offered when no table has a say. */
   usualOffer(privileges = NO_PRIVILEGES): Offer {
-    return this.#offer(privileges, this.#discarded);
+    const { verp, xclient, xforward } = privileges;
+    const key = `${verp} ${xclient} ${xforward}`;
+    const known = this.#usual.get(key) ?? this.#offer(privileges, this.#discarded);
+    this.#usual.set(key, known);
+    return known;
   }
 
   /** @returns `undefined` when a table does not answer */

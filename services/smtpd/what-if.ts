@@ -87,7 +87,6 @@ export interface Answered {
 const NAME_RESTRICTIONS: ReadonlySet<string> = new Set([
   'reject_unknown_client_hostname',
   'reject_unknown_client',
-  'reject_unknown_forward_client_hostname',
   'reject_unknown_reverse_client_hostname',
 ]);
 

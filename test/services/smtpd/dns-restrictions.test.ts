@@ -279,6 +279,31 @@ const SETTINGS = {
       ],
     },
   },
+  'all that asks for servers': {
+    main: {
+      ...NAMED,
+      ...forgiving,
+      unknown_address_tempfail_action: 'defer',
+      smtpd_recipient_restrictions: [
+        ...['client', 'reverse_client_hostname', 'helo', 'sender', 'recipient'].flatMap((whose) =>
+          ['a', 'mx', 'ns'].map(
+            (type) =>
+              `warn_if_reject check_${whose}_${type}_access inline:{ {192.0.2.25=REJECT ${whose} ${type}}, {192.0.2.53=REJECT name server}, {192.0.2.66=REJECT address}, {127.0.0=REJECT local} }`,
+          ),
+        ),
+        'warn_if_reject reject_unknown_sender_domain',
+      ].join(', '),
+    },
+    sessions: {
+      ...once,
+      ...Object.fromEntries(
+        ['good.test', 'bad-mx.test', 'bad-address.test', 'broken-mx.test'].map((name) => [
+          name,
+          [`EHLO ${name}`, `MAIL FROM:<ann@${name}>`, 'RCPT TO:<x@good.test>', TO, QUIT],
+        ]),
+      ),
+    },
+  },
   'lists of long ago': lists('reject_maps_rbl', { maps_rbl_domains: 'quiet.test, list.test' }),
   'a filter of replies': {
     main: {

@@ -192,6 +192,23 @@ test('a connection to a policy server has so many requests and no more', async (
   );
 });
 
+for (const option of ['max_idle', 'max_ttl']) {
+  test(`a connection to a policy server is not used beyond its ${option}`, async (t) => {
+    const { path, requests } = await startPolicyPeer(t);
+    const mail = await startMailSystem(t, {
+      main: {
+        smtpd_recipient_restrictions: `check_policy_service { unix:${path}, ${option}=1s }, sleep 1`,
+      },
+    });
+    const to = 'RCPT TO:<root@lab.test>';
+    await converse({ port: mail.port }, [EHLO, FROM, to, to, QUIT]);
+    assert.deepEqual(
+      requests.map(({ connection }) => connection),
+      [1, 2],
+    );
+  });
+}
+
 const BAD: Readonly<Record<string, string>> = {
   policy: `need service transport:endpoint instead of "policy"`,
   'foo:policy': 'invalid transport name: foo in service: foo:policy',

@@ -91,6 +91,76 @@ export const RARE_SETTINGS: Readonly<Record<string, Setting>> = {
       stranger: stranger(...rcpt('nobody@lab.test', 'nobody@relay.test', 'nobody@box.test')),
     },
   },
+  'listed or not': {
+    main: {
+      smtpd_reject_unlisted_recipient: 'no',
+      smtpd_relay_restrictions: 'defer_unauth_destination',
+      smtpd_recipient_restrictions:
+        'warn_if_reject reject_unlisted_recipient, warn_if_reject check_recipient_maps, warn_if_reject reject_unlisted_sender',
+    },
+    sessions: {
+      recipients: stranger(
+        ...rcpt('root@lab.test', 'x@lab.test', 'x@relay.test', 'x@alias.test', 'x@box.test'),
+        ...rcpt('x@far.test', 'moved@lab.test', 'renamed@lab.test', 'x@bad.far.test'),
+      ),
+      senders: [
+        EHLO,
+        ...['x@lab.test', 'root@lab.test', 'x@alias.test', 'x@box.test', 'x@far.test', ''].flatMap(
+          (name) => [`MAIL FROM:<${name}>`, TO, 'RSET'],
+        ),
+        QUIT,
+      ],
+    },
+  },
+  'codes of its own': {
+    main: {
+      invalid_hostname_reject_code: '451',
+      multi_recipient_bounce_reject_code: '599',
+      non_fqdn_reject_code: '450',
+      smtpd_helo_restrictions:
+        'warn_if_reject reject_invalid_hostname, warn_if_reject reject_non_fqdn_hostname',
+      smtpd_sender_restrictions: 'warn_if_reject reject_non_fqdn_sender',
+      smtpd_data_restrictions: 'reject_multi_recipient_bounce',
+    },
+    sessions: {
+      all: [
+        ...['EHLO a..b', 'MAIL FROM:<ann@short>', TO, 'EHLO short', 'MAIL FROM:<>', TO, TO],
+        ...['DATA', QUIT],
+      ],
+    },
+  },
+  'no certificates': {
+    main: {
+      smtpd_client_restrictions: 'permit_tls_clientcerts, permit_tls_all_clientcerts, reject',
+    },
+    sessions: { stranger: stranger(...rcpt('root@lab.test')) },
+  },
+  'what macros may show': {
+    main: {
+      smtpd_reject_footer: '\\c; $$helo_name, $$client, $$sender',
+      smtpd_expansion_filter: 'abcdefghij',
+      smtpd_recipient_restrictions: 'reject',
+    },
+    sessions: { any: rcpt('root@lab.test') },
+  },
+  'domains that match their subdomains': {
+    main: {
+      parent_domain_matches_subdomains: 'smtpd_access_maps',
+      smtpd_sender_restrictions:
+        'check_sender_access inline:{{parent.test=REJECT parent} {.dot.test=REJECT dot}}',
+    },
+    sessions: {
+      senders: [
+        EHLO,
+        ...['parent.test', 'sub.parent.test', 'dot.test', 'sub.dot.test'].flatMap((domain) => [
+          `MAIL FROM:<x@${domain}>`,
+          TO,
+          'RSET',
+        ]),
+        QUIT,
+      ],
+    },
+  },
   'addresses in Unicode': {
     main: { local_recipient_maps: '', strict_smtputf8: 'no' },
     sessions: {

@@ -65,6 +65,16 @@ const SETTINGS = {
       nobody: sender(''),
     },
   },
+  'senders at once': {
+    main: {
+      ...polls,
+      smtpd_sender_restrictions: 'reject_unverified_sender',
+      unverified_sender_defer_code: '451',
+      unverified_sender_tempfail_action: 'defer',
+      unverified_sender_reject_reason: 'we asked',
+    },
+    sessions: { bad: sender('x@bad.far.test'), later: sender('x@later.far.test') },
+  },
   'senders of the hour': {
     main: {
       ...polls,
