@@ -25,7 +25,12 @@ import { type Route, Router } from './explain-route.ts';
 import { type Explained, exitStatus, formatExplained } from './explain-text.ts';
 
 /** What another service would have a say in, and is not asked; as it is set in main.cf. */
-const OTHERS = ['smtpd_milters', 'smtpd_proxy_filter', 'smtpd_upstream_proxy_protocol'] as const;
+const OTHERS = [
+  'smtpd_milter_maps',
+  'smtpd_milters',
+  'smtpd_proxy_filter',
+  'smtpd_upstream_proxy_protocol',
+] as const;
 
 /** Runs the command. @returns its exit status: the verdict */
 export async function explain(argv: readonly string[], directory?: string): Promise<number> {
