@@ -147,6 +147,10 @@ const SCENES: Readonly<Record<string, Scene>> = {
     filter: { RCPT: '550 5.1.1 nobody' },
     sessions: { 'all recipients are refused': SEND },
   },
+  'adjust without room': {
+    main: { smtpd_proxy_options: 'speed_adjust', message_size_limit: '100000000000000' },
+    sessions: { 'a message': [EHLO, FROM, 'QUIT'] },
+  },
   'adjust gone': {
     main: { smtpd_proxy_options: 'speed_adjust', smtpd_proxy_filter: 'unix:private/nobody' },
     sessions: { 'there is no filter': SEND },
