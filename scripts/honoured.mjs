@@ -37,6 +37,8 @@ export function honouredParameters(root) {
     if (honoured.has(name) || !references.has(name)) continue;
     honoured.add(name);
     waiting.push(...references.get(name));
+    // Names of long ago live on in the defaults of those that took their place.
+    for (const old of references.get(name)) if (!references.has(old)) honoured.add(old);
   }
   return [...honoured].filter((name) => !notBuilt.has(name)).sort();
 }

@@ -217,4 +217,5 @@ test('the deadline for a record of long ago is that for a request', async (t) =>
   assert.equal(stdout, 'smtpd_per_request_deadline = yes\n');
   const { get } = loadConfiguration({ directory: mail.config });
   assert.equal(get('smtpd_per_request_deadline'), true);
+  assert.doesNotMatch(mail.run('postfix', ['check']).stderr, /per_record_deadline/);
 });
