@@ -29,7 +29,7 @@ export class CacheFile {
    * @throws {FatalError}
    */
   static open(name: string, owner: string): CacheFile {
-    if (process.geteuid?.() !== 0) return new CacheFile(name);
+    if (name === '' || process.geteuid?.() !== 0) return new CacheFile(name);
     return withEffectiveUser(owner, () => new CacheFile(name));
   }
 

@@ -44,12 +44,27 @@ export class Cache {
     every(Math.min(LOOK_MS, interval * 1000), look).unref();
   }
 
+  /** What a client has passed. A disk that is full, or worse, is no reason to let nobody in. */
   get(address: string): string | undefined {
-    return this.#file.get(address);
+    try {
+      return this.#file.get(address);
+    } catch (error) {
+      this.#complain('read', error);
+      return undefined;
+    }
   }
 
   put(address: string, value: string): void {
-    this.#file.put(address, value);
+    try {
+      this.#file.put(address, value);
+    } catch (error) {
+      this.#complain('write', error);
+    }
+  }
+
+  #complain(what: string, error: unknown): void {
+    const { postscreen_cache_map: name } = this.#settings;
+    this.#log.warn(`cannot ${what} cache ${name}: ${(error as Error).message}`);
   }
 
   close(): void {

@@ -1,6 +1,8 @@
 /** What postscreen decides without asking anybody. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Log } from '../../../lib/log/log.ts';
+import { Cache } from '../../../services/postscreen/cache.ts';
 import { addressIn, nextWord } from '../../../services/postscreen/commands.ts';
 import { parseListSite, ScoreSum } from '../../../services/postscreen/list-sites.ts';
 import {
@@ -10,6 +12,7 @@ import {
   newExpiry,
   parseExpiry,
 } from '../../../services/postscreen/reputation.ts';
+import { eventually } from '../../support/condition.ts';
 
 test('a list has a domain, a filter and a weight', () => {
   const { domain, weight, matches } = parseListSite('key.list.test=127.0.[0;2].[2..4]*-3');
@@ -44,6 +47,27 @@ test('answers of lists add up; the heaviest gives the name, the shortest time co
   // Nobody said how long it is not listed.
   sum.add([site('c.test')], [], -1);
   assert.deepEqual(sum.score, { total: -1, domain: 'b.test', ttl: 0 });
+});
+
+test('a cache forgets what is of no use any more, and says how much', async () => {
+  const lines: string[] = [];
+  const take = (text: string) => lines.push(text);
+  const log = { info: take, warn: take } as unknown as Log;
+  const settings = { postscreen_cache_map: '', postscreen_cache_cleanup_interval: 100 };
+  const cache = new Cache(settings, '', log);
+  for (let at = 0; at < 2500; at += 1) cache.put(`client ${at}`, at % 5 === 0 ? 'kept' : 'old');
+  cache.start((value) => value === 'kept');
+  await eventually('the log', () => lines.length > 0);
+  assert.deepEqual(lines, ['cache  full cleanup: retained=500 dropped=2000 entries']);
+  assert.equal(cache.get('client 1'), undefined);
+  assert.equal(cache.get('client 2495'), 'kept');
+  // It knows when that was.
+  cache.start(() => false);
+  assert.equal(cache.get('client 2495'), 'kept');
+  cache.close();
+  cache.put('client 1', 'lost');
+  assert.equal(cache.get('client 2495'), undefined);
+  assert.match(lines.slice(1).join('\n'), /^cannot write cache : .*\ncannot read cache : .*$/);
 });
 
 test('what a client has passed is remembered test by test', () => {

@@ -4,12 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { askList } from '../../../lib/clients/dnsblog.ts';
 import { now, sleep } from '../../../lib/clock/clock.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { freshDirectory } from '../../support/directories.ts';
 import { startDnsServer, type Zone } from '../../support/dns-server.ts';
 import { BUILD } from '../../support/mail-system.ts';
@@ -498,6 +501,16 @@ const CROWDS: Readonly<Record<string, Setting>> = {
     main: { smtpd_service_name: 'missing' },
     sessions: { '127.0.0.1': [GREETING, 'await end'], 'a stranger': MAIL },
   },
+  'busy servers': {
+    main: { smtpd_service_name: 'stuck', postscreen_post_queue_limit: '5' },
+    scenes: {
+      'a sixth client': meanwhile(
+        60,
+        ...[1, 2, 3, 4, 5].map(() => from('127.0.0.1', pause(900))),
+        from('127.0.0.1', { expect: 1 }, 'await end'),
+      ),
+    },
+  },
   'no list server': {
     main: { ...LISTS, dnsblog_service_name: 'missing' },
     sessions: { 'a stranger': MAIL },
@@ -540,7 +553,10 @@ if (process.env[MARK] === undefined) {
     const mains = Object.entries(SETTINGS).map(([name, { main }]) => [name, main] as const);
     const pairs = await startScreenPairs(t, Object.fromEntries(mains), FILES);
     const [first] = Object.values(pairs);
-    if (first !== undefined) await compareListAnswers(first.mail.queue);
+    if (first !== undefined) {
+      await compareListAnswers(first.mail.queue);
+      await startStuckServer(t, join(first.mail.queue, 'private/stuck'));
+    }
     let strangers = 0;
     await Promise.all(
       Object.entries(SETTINGS).map(([setting, { sessions = {}, scenes = {} }]) =>
@@ -584,6 +600,19 @@ function inAnyOrder(found?: Record<Maker, Reaction>): Record<Maker, Reaction> | 
   if (found === undefined) return undefined;
   const sorted = ({ replies, log }: Reaction) => ({ replies, log: [...log].sort() });
   return { ours: sorted(found.ours), real: sorted(found.real) };
+}
+
+/** A server that takes nobody. */
+async function startStuckServer(t: TestContext, path: string): Promise<void> {
+  const waiting: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true }, (socket) => waiting.push(socket));
+  server.listen(path);
+  await once(server, 'listening');
+  chmodSync(path, 0o666);
+  atEnd(t, () => {
+    for (const socket of waiting) socket.destroy();
+    server.close();
+  });
 }
 
 /** dnsblog is asked by whoever comes; all of them are running then, too. */

@@ -7,6 +7,7 @@ import { sleep } from '../../../lib/clock/clock.ts';
 import { eventually } from '../../support/condition.ts';
 import { startDnsServer } from '../../support/dns-server.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
+import { freePort } from '../../support/ports.ts';
 import {
   commandOf,
   daemonDirectory,
@@ -230,6 +231,50 @@ test('a crowd has limits, and so has patience; who is known goes past', async (t
   assert.match(mail.log(), /entering STRESS mode with 18 connections/);
   await mail.waitForLog(/leaving STRESS mode with 14 connections/);
   assert.match(mail.log(), /COMMAND TIME LIMIT from \[127\.0\.\d+\.9\]:\d+ after CONNECT/);
+});
+
+const LISTED_6 = `${['1', ...Array(31).fill('0')].join('.')}.list.test`;
+
+test('clients of IPv6 are screened, and asked about, in their own way', async (t) => {
+  const dns = await startDnsServer(t, { [LISTED_6]: { A: ['127.0.0.2'] } });
+  const port = await freePort();
+  const mail = await startMailSystem(t, {
+    only: [...OURS, 'dnsblog unix - - n - 0 dnsblog', `[::1]:${port} inet n - n - 1 postscreen`],
+    main: {
+      ...MAIN,
+      inet_protocols: 'all',
+      dns_nameservers: dns.nameserver,
+      postscreen_dnsbl_sites: 'list.test',
+      postscreen_dnsbl_action: 'drop',
+    },
+  });
+  const client = new Dialogue({ port, host: '::1', from: '::1' });
+  await client.awaitEnd();
+  assert.match(
+    client.replies[0] ?? '',
+    /\n521 5\.7\.1 .* client \[::1\] blocked using list\.test$/,
+  );
+  await client.close();
+  await mail.waitForLog(/DNSBL rank 1 for \[::1\]:\d+$/);
+  await mail.waitForLog(/dnsblog\[\d+\]: addr ::1 listed by domain list\.test as 127\.0\.0\.2$/);
+});
+
+test('a header of a proxy may come in pieces, and what follows it is the client', async (t) => {
+  const mail = await startMailSystem(t, {
+    only: OURS,
+    main: { ...MAIN, postscreen_upstream_proxy_protocol: 'haproxy' },
+  });
+  const client = new Dialogue({ port: mail.port });
+  for (const piece of ['PROX', 'Y TCP4 127.0.0.1 192.0.2.10 5000 25\r', '\nEHLO client.test\r\n']) {
+    await client.play(send(piece, 0));
+    await sleep(100);
+  }
+  await client.expect(2);
+  await client.play('QUIT');
+  assert.equal(client.replies.length, 3);
+  await client.close();
+  await mail.waitForLog(/CONNECT from \[127\.0\.0\.1\]:5000 to \[192\.0\.2\.10\]:25$/);
+  await mail.waitForLog(/smtpd\[\d+\]: connect from unknown\[127\.0\.0\.1\]$/);
 });
 
 test('what is not built is said', async (t) => {
