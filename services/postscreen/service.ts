@@ -9,17 +9,14 @@
 
 import { quote } from '../../lib/address/address.ts';
 import { now } from '../../lib/clock/clock.ts';
-import { type Configuration, splitList } from '../../lib/config/configuration.ts';
-import { ExpansionError } from '../../lib/config/expand.ts';
+import { splitList } from '../../lib/config/configuration.ts';
 import { type MatchList, MatchListError, openMatchList } from '../../lib/config/match-list.ts';
 import { parseProtocols } from '../../lib/config/networks.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
-import { formatDate } from '../../lib/message/date.ts';
+import { ProxyHeaderError } from '../../lib/net/proxy-header.ts';
 import type { EventService } from '../../lib/server/event-server.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
-import { withFooter } from '../../lib/smtp/reject-footer.ts';
-import { fillTemplate } from '../../lib/smtp/reply-template.ts';
 import {
   openTable,
   openTables,
@@ -35,6 +32,8 @@ import { ListScores } from './list-scores.ts';
 import { parseListSite, type Score } from './list-sites.ts';
 import { Occupancy } from './occupancy.ts';
 import { type Name, NOT_BUILT, PARAMETERS } from './parameters.ts';
+import type { ProxyLimits } from './proxied.ts';
+import { answerAtOnce, Replies } from './replies.ts';
 import { DEEP_TESTS, dueTests, parseExpiry, type Test } from './reputation.ts';
 import { Session } from './session.ts';
 import {
@@ -73,6 +72,7 @@ export class Screen {
   readonly families: readonly (4 | 6)[];
   readonly occupancy: Occupancy;
   readonly scores: ListScores;
+  readonly replies: Replies;
   /** What lists are called in the log. */
   readonly words: { readonly allow: string; readonly deny: string };
   /** The old words are the default's, for those who have not decided. */
@@ -93,9 +93,6 @@ export class Screen {
   readonly #interfaces: MatchList;
   readonly #forbidden: MatchList;
   readonly #filter: TableList;
-  readonly #footers: TableList;
-  readonly #footer: string;
-  readonly #footerCharacters: string;
   readonly #domainNames: TableList;
   readonly #keywords: Keywords;
   readonly #cache: Cache | undefined;
@@ -145,9 +142,7 @@ export class Screen {
     this.#interfaces = openMatchList(configuration, 'postscreen_allowlist_interfaces', open);
     this.#forbidden = openMatchList(configuration, 'postscreen_forbidden_commands', open);
     this.#filter = list('postscreen_command_filter');
-    this.#footers = list('postscreen_reject_footer_maps');
-    this.#footer = rawValue(configuration, 'postscreen_reject_footer');
-    this.#footerCharacters = rawValue(configuration, 'postscreen_expansion_filter');
+    this.replies = new Replies(configuration, list('postscreen_reject_footer_maps'), log);
     this.#domainNames = list('postscreen_dnsbl_reply_map');
     this.#keywords = new Keywords(
       parameters,
@@ -195,14 +190,22 @@ export class Screen {
 
   readonly isEnabled = (test: Test): boolean => this.tests[test].isEnabled;
 
-  /** A client has yet to be told of. @returns false when there are too many of those */
-  startProxied(): boolean {
-    this.#proxied += 1;
-    return this.#proxied <= this.parameters.postscreen_pre_queue_limit;
+  get proxyLimits(): ProxyLimits {
+    const { postscreen_upstream_proxy_timeout: seconds } = this.parameters;
+    return { seconds, families: this.families };
   }
 
-  endProxied(): void {
-    this.#proxied -= 1;
+  /** Waits for a proxy, unless there are too many of those. @throws {ProxyHeaderError} */
+  async hearProxy<T>(read: () => Promise<T>): Promise<T> {
+    if (this.#proxied >= this.parameters.postscreen_pre_queue_limit) {
+      throw new ProxyHeaderError('too many connections wait for their headers');
+    }
+    this.#proxied += 1;
+    try {
+      return await read();
+    } finally {
+      this.#proxied -= 1;
+    }
   }
 
   /** Logs that a client is let through, and in Postfix's old words why they are those. */
@@ -248,11 +251,11 @@ export class Screen {
 
   /** postscreen_dnsbl_reply_map: the name of a list, without its password. */
   shownDomain(domain: string): string {
-    return this.#answerAtOnce(this.#domainNames, domain) ?? domain;
+    return answerAtOnce(this.#domainNames, domain) ?? domain;
   }
 
   ehloReply({ address, endpoints }: Session): Promise<readonly string[]> {
-    return this.#keywords.reply(address, endpoints.current.clientPort);
+    return this.#keywords.reply(address, endpoints.clientPort);
   }
 
   /** postscreen_command_filter. */
@@ -272,59 +275,10 @@ export class Screen {
 
   /** What RCPT was answered, for the log. */
   logRejected({ session, sender, protocol, helo }: Engine, recipient: string): void {
-    const [reply] = this.#softened([session.recipientReply]);
+    const reply = this.replies.softened(session.recipientReply);
     const who = `from=<${quote(sender ?? '')}>, to=<${quote(recipient)}>`;
     const how = `proto=${protocol}, helo=<${helo ?? ''}>`;
     this.log.info(`NOQUEUE: reject: RCPT from ${session.label}: ${reply}; ${who}, ${how}`);
-  }
-
-  /** A reply as it goes out: softened, with its footer. */
-  finished(reply: string | readonly string[], session: Session): string {
-    const lines = this.#softened(typeof reply === 'string' ? [reply] : reply);
-    const footed = /^[45]/.test(lines[0] ?? '') ? this.#withFooter(lines, session) : lines;
-    return `${footed.join('\r\n')}\r\n`;
-  }
-
-  #softened(lines: readonly string[]): readonly string[] {
-    if (!this.parameters.soft_bounce) return lines;
-    return lines.map((line) =>
-      line.replace(/^5(...)5?/, (all, code) => `4${code}${all[4] === '5' ? '4' : ''}`),
-    );
-  }
-
-  #withFooter(lines: readonly string[], session: Session): readonly string[] {
-    const { myhostname } = this.parameters;
-    const template = this.#answerAtOnce(this.#footers, lines.at(-1) ?? '') ?? this.#footer;
-    if (template === '') return lines;
-    const { clientAddress, clientPort } = session.endpoints.current;
-    const values = {
-      macros: {
-        client_address: clientAddress,
-        client_port: clientPort,
-        localtime: formatDate(now()),
-        server_name: myhostname,
-      },
-      allowed: this.#footerCharacters,
-      warn: (text: string) => this.log.warn(text),
-    };
-    try {
-      return withFooter(lines, template, (line) => fillTemplate(line, values));
-    } catch (error) {
-      if (!(error instanceof ExpansionError)) throw error;
-      this.log.warn(`bad reject footer: ${error.message}`);
-      return lines;
-    }
-  }
-
-  /** Nobody waits for a table where this is asked. */
-  #answerAtOnce(tables: TableList, key: string): string | undefined {
-    try {
-      const found = tables.lookup(key);
-      return found instanceof Promise ? undefined : found?.value;
-    } catch (error) {
-      if (error instanceof TableError) return undefined;
-      throw error;
-    }
   }
 }
 
@@ -343,13 +297,6 @@ async function matches(match: () => Promise<{ matched: boolean }>): Promise<bool
     if (error instanceof MatchListError) return false;
     throw error;
   }
-}
-
-/** A template is not expanded when it is read; but one that is just the name of another is that. */
-function rawValue(configuration: Configuration, name: string): string {
-  const value = configuration.unexpanded(name) ?? '';
-  const other = /^\$[{(]?(\w+)[)}]?$/.exec(value)?.[1];
-  return other === undefined || other === name ? value : rawValue(configuration, other);
 }
 
 function checkProxyProtocol({ postscreen_upstream_proxy_protocol: protocol }: Parameters): void {

@@ -8,18 +8,13 @@ import { monotonic, now } from '../../lib/clock/clock.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
 import { formatDelay } from '../../lib/log/delay-text.ts';
 import { escapeBytes } from '../../lib/log/escape.ts';
-import {
-  type Endpoints,
-  PROXY_HEADER_MAX,
-  ProxyHeaderError,
-  parseProxyHeader,
-  socketEndpoints,
-} from '../../lib/net/proxy-header.ts';
+import { type Endpoints, ProxyHeaderError, socketEndpoints } from '../../lib/net/proxy-header.ts';
 import { isSystemError } from '../../lib/os/error.ts';
 import { ClientSocket } from './client-socket.ts';
 import { Engine } from './engine.ts';
 import type { ScoreLookup } from './list-scores.ts';
 import type { ClientState } from './occupancy.ts';
+import { readProxyHeader } from './proxied.ts';
 import {
   DEEP_TESTS,
   dueTests,
@@ -40,14 +35,13 @@ const SHOWN_MAX = 100;
 /** All servers may be busy for a while. */
 const PASS_MS = 100_000;
 const PROTOCOL_ERROR = '5.5.1 Protocol error';
-/** A part of a header in pieces: look again after a while, for what is there already stays there. */
-const PIECE_PAUSE_MS = 50;
 
 export class Session {
   readonly screen: Screen;
   readonly socket: ClientSocket;
   readonly progress = new Progress();
-  readonly endpoints: { current: Endpoints };
+  /** Who the client is, and where it has come. */
+  endpoints: Endpoints;
   /** What RCPT is answered. */
   recipientReply = '450 4.3.2 Service currently unavailable';
   /** What any command but QUIT is answered, and the last it is. */
@@ -62,25 +56,25 @@ export class Session {
   constructor(socket: Socket, screen: Screen) {
     this.screen = screen;
     this.socket = new ClientSocket(socket);
-    this.endpoints = { current: socketEndpoints(socket) };
+    this.endpoints = socketEndpoints(socket);
   }
 
   /** `[192.0.2.1]:12345` */
   get label(): string {
-    const { clientAddress, clientPort } = this.endpoints.current;
+    const { clientAddress, clientPort } = this.endpoints;
     return `[${clientAddress}]:${clientPort}`;
   }
 
   get address(): string {
-    return this.endpoints.current.clientAddress;
+    return this.endpoints.clientAddress;
   }
 
   /** Serves the client; resolves when it is no business of ours any more. */
   async run(): Promise<void> {
     const { screen } = this;
     try {
-      if (screen.isBehindProxy && !(await this.#readProxyHeader())) return;
-      const { serverAddress, serverPort } = this.endpoints.current;
+      if (screen.isBehindProxy && !(await this.#hearProxy())) return;
+      const { serverAddress, serverPort } = this.endpoints;
       screen.log.info(`CONNECT from ${this.label} to [${serverAddress}]:${serverPort}`);
       this.#client = screen.occupancy.enter(this.address);
       try {
@@ -95,7 +89,7 @@ export class Session {
 
   /** Sends a reply, with a footer where that is wanted. @returns false when the client is gone */
   send(reply: string | readonly string[]): boolean {
-    return this.socket.send(this.screen.finished(reply, this));
+    return this.socket.send(this.screen.replies.format(reply, this.endpoints));
   }
 
   beginTests(name: string): void {
@@ -153,6 +147,21 @@ export class Session {
     return this.drop('');
   }
 
+  /** @returns false when the proxy did not say who the client is */
+  async #hearProxy(): Promise<boolean> {
+    const { screen } = this;
+    try {
+      const told = await screen.hearProxy(() => readProxyHeader(this.socket, screen.proxyLimits));
+      this.endpoints = told ?? this.endpoints;
+      return true;
+    } catch (error) {
+      if (!(error instanceof ProxyHeaderError)) throw error;
+      screen.log.warn(`haproxy read: ${error.message}`);
+      this.send('421 4.3.2 No system resources');
+      return false;
+    }
+  }
+
   async #screen(): Promise<void> {
     const { screen, progress } = this;
     const { log, parameters, occupancy } = screen;
@@ -185,7 +194,7 @@ export class Session {
       log.info(`PASS OLD ${this.label}`);
       return await this.#conclude();
     }
-    if (!(await screen.isAllowlisting(this.endpoints.current.serverAddress))) {
+    if (!(await screen.isAllowlisting(this.endpoints.serverAddress))) {
       progress.isBarred = true;
       progress.isHeld = true;
       log.info(`${screen.words.allow}LIST VETO ${this.label}`);
@@ -352,12 +361,7 @@ export class Session {
     let passed: PassedClient;
     occupancy.startPassing();
     try {
-      passed = await PassedClient.send(
-        service,
-        () => socket.descriptor,
-        this.endpoints.current,
-        PASS_MS,
-      );
+      passed = await PassedClient.send(service, () => socket.descriptor, this.endpoints, PASS_MS);
     } catch (error) {
       if (!(error instanceof IpcError) && !isSystemError(error)) throw error;
       const why = (error as Error).message.replace(/^connect to [^:]*: /, '');
@@ -388,47 +392,5 @@ export class Session {
     this.progress.isHeld = true;
     this.excuse = '421 4.3.2 No system resources';
     await new Engine(this).run();
-  }
-
-  /** @returns false when the proxy did not say who the client is */
-  async #readProxyHeader(): Promise<boolean> {
-    const { screen, socket } = this;
-    const expiresAt = monotonic() + screen.parameters.postscreen_upstream_proxy_timeout * 1000;
-    if (!screen.startProxied()) {
-      socket.send('421 4.3.2 No system resources\r\n');
-      return false;
-    }
-    try {
-      for (let pauseMs = 0; ; pauseMs = PIECE_PAUSE_MS) {
-        const remainingMs = expiresAt - monotonic();
-        if (remainingMs <= 0) throw new ProxyHeaderError('time limit exceeded');
-        await socket.await(Math.min(remainingMs, pauseMs || remainingMs), pauseMs === 0);
-        const said = socket.look(PROXY_HEADER_MAX);
-        if (said === undefined) continue;
-        if (said.length === 0) throw new ProxyHeaderError('EOF');
-        const header = parseHeader(said, screen.families);
-        if (header === undefined) continue;
-        socket.skip(header.length);
-        this.endpoints.current = header.endpoints ?? this.endpoints.current;
-        return true;
-      }
-    } catch (error) {
-      if (!(error instanceof ProxyHeaderError)) throw error;
-      screen.log.warn(`haproxy read: ${error.message}`);
-      socket.send('421 4.3.2 No system resources\r\n');
-      return false;
-    } finally {
-      screen.endProxied();
-    }
-  }
-}
-
-/** What is malformed is shown, too. */
-function parseHeader(bytes: Buffer, families: readonly (4 | 6)[]) {
-  try {
-    return parseProxyHeader(bytes, families);
-  } catch (error) {
-    if (!(error instanceof ProxyHeaderError)) throw error;
-    throw new ProxyHeaderError(`${error.message}: ${escapeBytes(bytes)}`);
   }
 }
