@@ -53,6 +53,7 @@ const DEBIAN = readFileSync('test/data/master-cf/debian', 'utf8')
       '127.0.0.1:0 inet  n       -       y       -       1       postscreen',
       'smtpd     pass  -       -       y       -       -       smtpd',
       'dnsblog   unix  -       -       y       -       0       dnsblog',
+      'tlsproxy  unix  -       -       y       -       0       tlsproxy',
     ].join('\n'),
   )
   .trimEnd()
@@ -106,7 +107,8 @@ test("Debian's lines work, in their empty root directory", { skip: asRoot }, asy
   for (const step of [EHLO, FROM, 'RCPT TO:<x@probed.test>', 'QUIT']) await client.play(step);
   assert.match(client.replies[3] ?? '', /unverified address: nobody of that name$/);
   await client.close();
-  assert.deepEqual(troubleIn(mail.log()), []);
+  // A busy machine may take its time to start a daemon.
+  assert.deepEqual(troubleIn(mail.log(), /wake-up of service/), []);
 });
 
 /** Whose postscreen and dnsblog, and whose smtpd behind them. */
@@ -151,7 +153,7 @@ for (const [screen, server] of ARRANGEMENTS) {
     await mail.waitForLog(/PASS OLD \[127\.0\.0\.2\]/);
     await mail.waitForLog(/smtpd\[\d+\]: \w+: client=unknown\[127\.0\.0\.2\]/);
     await mail.waitUntilEmpty();
-    assert.deepEqual(troubleIn(mail.log(), /lookup error for DNS query/), []);
+    assert.deepEqual(troubleIn(mail.log(), /lookup error for DNS query/, /wake-up of service/), []);
   });
 }
 
@@ -186,7 +188,7 @@ test('who is being screened gets through a reload, and a change of a table', asy
   await mail.waitForLog(/table texthash:\S+\/access has changed - finishing in the background$/);
   assert.match((await deliver(mail, '127.0.0.6')).at(-2) ?? '', /queued/);
   await mail.waitForLog(/ALLOWLISTED \[127\.0\.0\.6\]/);
-  assert.deepEqual(troubleIn(mail.log()), []);
+  assert.deepEqual(troubleIn(mail.log(), /wake-up of service/), []);
 });
 
 const CROWD = 400;
@@ -243,6 +245,9 @@ test('clients of IPv6 are screened, and asked about, in their own way', async (t
     main: {
       ...MAIN,
       inet_protocols: 'all',
+      // There is nothing to wait for but the list.
+      postscreen_greet_banner: '',
+      postscreen_greet_wait: '10s',
       dns_nameservers: dns.nameserver,
       postscreen_dnsbl_sites: 'list.test',
       postscreen_dnsbl_action: 'drop',
@@ -250,10 +255,7 @@ test('clients of IPv6 are screened, and asked about, in their own way', async (t
   });
   const client = new Dialogue({ port, host: '::1', from: '::1' });
   await client.awaitEnd();
-  assert.match(
-    client.replies[0] ?? '',
-    /\n521 5\.7\.1 .* client \[::1\] blocked using list\.test$/,
-  );
+  assert.match(client.replies[0] ?? '', /^521 5\.7\.1 .* client \[::1\] blocked using list\.test$/);
   await client.close();
   await mail.waitForLog(/DNSBL rank 1 for \[::1\]:\d+$/);
   await mail.waitForLog(/dnsblog\[\d+\]: addr ::1 listed by domain list\.test as 127\.0\.0\.2$/);
