@@ -170,7 +170,7 @@ export class MimeParser {
 
   #finishHeader(events: MimeEvent[]): void {
     const of = this.#state as HeaderClass;
-    const text = this.#header.join('');
+    const text = withoutBlanks(this.#header.join(''));
     this.#header = [];
     this.#headerLength = 0;
     if (this.#truncated) events.push({ kind: 'error', error: 'header-length', text });
@@ -292,4 +292,12 @@ function boundaryValue(words: readonly HeaderWord[]): string | undefined {
   const [name, equals, value] = words;
   if (name?.text.toLowerCase() !== 'boundary' || equals?.text !== '=') return undefined;
   return value?.text;
+}
+
+/** Blanks between a header's name and the colon are not kept: not everybody would take it for one. */
+function withoutBlanks(header: string): string {
+  const colon = header.indexOf(':');
+  const before = header.charCodeAt(colon - 1);
+  if (before !== 0x20 && before !== 0x09) return header;
+  return header.slice(0, headerNameLength(header)) + header.slice(colon);
 }

@@ -124,6 +124,19 @@ export const CASES: readonly CaseGroup[] = [
       'a continued address header': header('To: one,', '  two,', '\tthree'),
       'an empty continuation': header('Subject: one', ' ', ' two'),
       'a header without a name': header(': x'),
+      'blanks before the colon': header('Subject : x', 'X-Tab\t : y: z', 'To  : a@b', 'From\t:c@d'),
+      'blanks before the colon of a part': message({
+        content: [
+          'MIME-Version : 1.0',
+          'Content-Type : multipart/mixed; boundary=b',
+          '',
+          '--b',
+          'A : b',
+          '',
+          'x : y',
+          '--b--',
+        ],
+      }),
       'a header in pieces': message({
         content: [['L', 'Subject: on'], ['L', 'e tw'], ['N', 'o'], '', 'body'],
       }),
