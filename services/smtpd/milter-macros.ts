@@ -1,12 +1,15 @@
 /** What Sendmail's macros stand for in a session. MILTER_README. Pure, but for the route of nobody. */
 import { quote } from '../../lib/address/address.ts';
 import type { Resolution } from '../../lib/clients/rewrite.ts';
+import type { TlsSession } from '../../lib/tls/session-facts.ts';
 import { available, type NameStatus } from './client-name.ts';
 import type { Client, GivenAddress } from './transaction.ts';
 
 /** What the macros tell of. */
 export interface MilterFacts {
   readonly client: Client;
+  /** What TLS has come to, if it is on. */
+  readonly tls: TlsSession | undefined;
   /** How often the client is connected now; 0 when it is not counted. */
   readonly connections: number;
   readonly queueId: string | undefined;
@@ -54,6 +57,12 @@ const MACROS: Readonly<Record<string, (facts: MilterFacts) => Value>> = {
   '{daemon_addr}': ({ client }) => client.serverAddress,
   '{daemon_name}': ({ settings }) => settings.milter_macro_daemon_name,
   '{daemon_port}': ({ client }) => client.serverPort,
+  '{tls_version}': ({ tls }) => tls?.protocol,
+  '{cipher}': ({ tls }) => tls?.cipher,
+  '{cipher_bits}': ({ tls }) => tls && String(tls.cipherBits[0]),
+  // Whom nobody vouches for has no name.
+  '{cert_subject}': ({ tls }) => (tls?.peer?.isTrusted ? tls.peer.subject : undefined),
+  '{cert_issuer}': ({ tls }) => (tls?.peer?.isTrusted ? tls.peer.issuer : undefined),
   '{auth_type}': ({ client }) => client.login?.method,
   '{auth_authen}': ({ client }) => client.login?.username,
   '{auth_author}': ({ saslSender }) => saslSender || undefined,

@@ -266,9 +266,10 @@ export class SessionMilters {
   }
 
   #facts(): MilterFacts {
-    const { client, transaction, smtpd, connections } = this.#session;
+    const { client, tls, transaction, smtpd, connections } = this.#session;
     return {
       client,
+      tls,
       connections,
       queueId: transaction?.message?.queueId,
       sender: this.#sender,

@@ -33,8 +33,8 @@ export function refusalBeforeTls(session: Session, command: string): Answer | un
 export async function starttls(session: Session, words: readonly Word[]): Promise<Answer> {
   const { smtpd, client, connection } = session;
   if (words.length > 1) return { reply: '501 5.5.4 Syntax: STARTTLS' };
-  const unwanted = session.milters?.lateRefusal();
-  if (unwanted !== undefined) return { reply: unwanted };
+  const filtered = session.milters?.lateRefusal();
+  if (filtered !== undefined) return { reply: filtered };
   if (session.isEncrypted) return { reply: '554 5.5.1 Error: TLS already active' };
   const { tls } = smtpd;
   if (tls === undefined || client.offer?.starttls !== true) {
@@ -158,6 +158,7 @@ function logSession(
 async function welcome(session: Session, found: TlsSession): Promise<Answer | undefined> {
   const { smtpd, client } = session;
   session.reset();
+  session.milters?.restart();
   session.helo = undefined;
   // Whoever has logged in for all to hear does so again.
   if (client.login !== undefined) session.client = smtpd.withLogin(client, undefined);
