@@ -51,3 +51,27 @@ test('a copy that an access table asks for is nobody else’s business', async (
   await mail.send({ from: 'ann@client.test', to: ['root@lab.test'] });
   await mail.waitForLog(/to=<copy@lab.test>.*status=sent/);
 });
+
+test('with -v the log names parameter, file, line, key and answer', async (t) => {
+  const mail = await startMailSystem(t, {
+    main: {
+      smtpd_recipient_restrictions: 'check_recipient_access texthash:$config_directory/access',
+    },
+    files: { access: 'lab.test REJECT no\n' },
+    only: [
+      '127.0.0.1:0 inet n - n - - smtpd -v',
+      'rewrite unix - - n - - trivial-rewrite',
+      'anvil unix - - n - 1 anvil',
+      'postlog unix-dgram n - n - 1 postlogd',
+    ],
+  });
+  const steps = ['EHLO client.test', 'MAIL FROM:<ann@client.test>', 'RCPT TO:<root@lab.test>'];
+  await converse({ port: mail.port }, steps);
+  const line = await mail.waitForLog(/smtpd_recipient_restrictions: check_recipient_access/);
+  const access = `${mail.config}/access`;
+  assert.match(line, /etc\/main\.cf, line \d+: smtpd_recipient_restrictions: /);
+  assert(
+    line.includes(`texthash:${access}: reject (texthash:${access}: lab.test: REJECT no)`),
+    line,
+  );
+});
