@@ -202,7 +202,9 @@ export class Session {
       action,
       stage: this.stage,
       client: client.label,
-      text: this.smtpd.parameters.soft_bounce ? soften(text) : text,
+      // What a milter says is logged as it says it.
+      text:
+        this.smtpd.parameters.soft_bounce && !action.startsWith('milter-') ? soften(text) : text,
       from: transaction?.sender.address,
       to: recipient,
       protocol: this.protocol,

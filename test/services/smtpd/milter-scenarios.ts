@@ -517,3 +517,33 @@ export const CROSSED: ReadonlySet<string> = new Set([
   'two messages after trouble',
   'chunks',
 ]);
+
+/** For servers that refuse a client, or its sender, at once. */
+export const EARLY_SCENARIOS: Readonly<Record<string, Scenario>> = {
+  'headers that are added': {
+    milters: [{}],
+    steps: usual(undefined, 'Subject: x\r\nTo: bob\r\n\r\ntext'),
+  },
+  'HELO and MAIL that are refused': {
+    milters: [{}],
+    steps: [
+      'EHLO bad.test',
+      'HELO bad.test',
+      'EHLO good.test',
+      'MAIL FROM:<bad@lab.test>',
+      'MAIL FROM:<ann@lab.test>',
+      'RCPT TO:<bad@lab.test>',
+      'RCPT TO:<bob@lab.test>',
+      'RSET',
+      'QUIT',
+    ],
+  },
+  'rejected at CONNECT': { milters: at('C', 'r'), steps: persistent },
+  'rejected at HELO': { milters: at('H', 'y550 5.7.9 no\0'), steps: persistent },
+  'rejected at MAIL': { milters: at('M', 'r'), steps: persistent },
+  'rejected at the end': { milters: at('E', 'y550-5.7.9 no\r\n550 5.7.9 no\0'), steps: usual() },
+  'no more than a body': {
+    milters: at('E', edit.changeHeader(1, 'From', 'new'), 'c'),
+    steps: usual(undefined, '\r\ntext'),
+  },
+};

@@ -122,7 +122,7 @@ export async function startMilterServers(
       ...main,
     },
     files: {
-      access: 'bad@lab.test REJECT go away\nworse@lab.test 450 <x> <y>: later\n',
+      access: 'bad@lab.test REJECT go away\nbad.test REJECT\nworse@lab.test 450 <x> <y>: later\n',
       milters: map.join(''),
       virtual: 'many@lab.test one@lab.test, two@lab.test\n',
     },
@@ -149,6 +149,7 @@ export async function startMilterServers(
       const neutral = (text: string) =>
         text
           .replaceAll(queueId, 'QID')
+          .replace(/<\d{14}\.QID@/g, '<TIME.QID@')
           .replaceAll(new RegExp(`${host.replaceAll('.', '\\.')}(?!\\d)`, 'g'), 'HOST')
           .replace(/queued as [0-9A-F]{6,}/, 'queued as QID')
           .replace(/(?<=i\|)[0-9A-F]{8,}(?=\|)/, 'QID')

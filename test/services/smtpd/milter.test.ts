@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { edit, type MilterScript } from '../../support/milter-peer.ts';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
-import { CROSSED, SCENARIOS, usual } from './milter-scenarios.ts';
+import { CROSSED, EARLY_SCENARIOS, SCENARIOS, usual } from './milter-scenarios.ts';
 import { type Scenario, startMilterServers } from './milter-servers.ts';
 
 test('milters are asked, heard and obeyed as by Postfix', { skip: whyNoPostfix() }, async (t) => {
@@ -21,6 +21,26 @@ test('milters are asked, heard and obeyed as by Postfix', { skip: whyNoPostfix()
       const wanted = expected.log.length;
       assert.deepEqual(await servers.play('real-ours', name, wanted), expected);
       assert.deepEqual(await servers.play('ours-real', name, wanted), expected);
+    });
+  }
+});
+
+/** Nothing is put off until RCPT, the queue file is opened at MAIL, and headers are completed. */
+const EARLY = {
+  smtpd_delay_reject: 'no',
+  smtpd_delay_open_until_valid_rcpt: 'no',
+  local_header_rewrite_clients: 'permit_mynetworks',
+  smtpd_helo_restrictions: 'check_helo_access texthash:$config_directory/access',
+  smtpd_sender_restrictions: 'check_sender_access texthash:$config_directory/access',
+  soft_bounce: 'yes',
+};
+
+test('milters beside restrictions that do not wait', { skip: whyNoPostfix() }, async (t) => {
+  const servers = await startMilterServers(t, EARLY_SCENARIOS, EARLY, ['real-real', 'ours-ours']);
+  for (const name of Object.keys(EARLY_SCENARIOS)) {
+    await t.test(name, async () => {
+      const expected = await servers.play('real-real', name);
+      assert.deepEqual(await servers.play('ours-ours', name, expected.log.length), expected);
     });
   }
 });
