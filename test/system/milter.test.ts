@@ -259,9 +259,9 @@ test('opendkim signs, and its signatures are good', { skip: noOpendkim }, async 
   for (const { content } of signed) {
     assert.match(content, /^DKIM-Signature: v=1; a=rsa-sha256; c=relaxed\/simple; d=lab\.test;/m);
   }
-  // A stranger brings them back; the first is as it was, the other was touched on the way.
-  const [good = '', bad = ''] = signed.map(({ content }) => content);
-  for (const content of [good, bad.replace('sendmail', 'somebody')]) {
+  // A stranger brings them back; one is as it was, the other was touched on the way.
+  for (const { content: sent } of signed) {
+    const content = sent.replace('by sendmail', 'by somebody');
     const stuffed = content.replace(/^\./gm, '..');
     const replies = await converse(second, [
       'EHLO stranger.test',
