@@ -38,11 +38,16 @@ export interface JournalOptions {
   readonly warn: (text: string) => void;
 }
 
-/** A queue file that is written and complete; its descriptor is the journal's from now on. */
+/** A queue file that is written; its descriptor is the journal's from now on. */
 export interface WrittenFile {
   readonly fd: number;
   readonly path: string;
   readonly bytes: Buffer;
+  /**
+   * Lets others see a message in it: last of all, since whoever is killed before could not answer for
+   * the message, and its client will bring it again.
+   */
+  readonly complete: () => void;
 }
 
 interface Waiting extends WrittenFile {
@@ -200,8 +205,18 @@ export class Journal {
   }
 
   #hold(batch: readonly Waiting[], held: readonly Held[]): void {
-    this.#held.push(...held);
-    for (const { resolve } of batch) resolve();
+    for (const [index, each] of held.entries()) {
+      const { complete, resolve, reject } = batch[index] as Waiting;
+      try {
+        complete();
+        this.#held.push(each);
+        resolve();
+      } catch (error) {
+        // The file is the caller's again, who removes it.
+        this.#forget(each);
+        reject(error);
+      }
+    }
     if (this.#held.length > 0) {
       this.#sweeper ??= every(SWEEP_MS, () => this.#sweep(PATIENCE_MS)).unref();
     }
@@ -292,8 +307,12 @@ export class Journal {
     this.#settling.add(synced);
   }
 
-  #settle({ fd, sequence, segment }: Held): void {
-    closeSync(fd);
+  #settle(held: Held): void {
+    closeSync(held.fd);
+    this.#forget(held);
+  }
+
+  #forget({ sequence, segment }: Held): void {
     segment.needed -= 1;
     this.#settled.push(sequence);
     if (this.#isOut) this.#removeUnneeded(segment);
@@ -340,8 +359,9 @@ function writeAll(segment: Segment, pieces: readonly Buffer[]): void {
   segment.position += bytes;
 }
 
-async function syncAlone({ fd, resolve, reject }: Waiting): Promise<void> {
+async function syncAlone({ fd, complete, resolve, reject }: Waiting): Promise<void> {
   try {
+    complete();
     await commit(fd);
     closeSync(fd);
     resolve();

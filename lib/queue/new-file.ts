@@ -208,13 +208,14 @@ export class NewQueueFile {
    */
   async commit(mode: number = QUEUE_FILE_MODE.ready): Promise<void> {
     try {
-      fchmodSync(this.fd, mode);
       const whole = this.#whole;
       if (whole !== undefined && this.#journal?.takes(whole.length) === true) {
-        await this.#journal.append({ fd: this.fd, path: this.#path, bytes: whole });
+        const complete = () => fchmodSync(this.fd, mode);
+        await this.#journal.append({ fd: this.fd, path: this.#path, bytes: whole, complete });
         this.#open = false;
         return;
       }
+      fchmodSync(this.fd, mode);
       await commit(this.fd);
       this.#close();
     } catch (error) {

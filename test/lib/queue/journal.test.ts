@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  closeSync,
   existsSync,
+  fchmodSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -58,8 +61,10 @@ function openJournal({ heldMax = 100 }: { heldMax?: number } = {}) {
 /** Makes a queue file as cleanup does, and gives it to the journal. */
 async function append(journal: Journal, id: string, bytes: Buffer): Promise<string> {
   const path = `incoming/${id}`;
-  writeFileSync(path, bytes, { mode: 0o700 });
-  await journal.append({ fd: openSync(path, 'r+'), path, bytes });
+  writeFileSync(path, bytes, { mode: 0o600 });
+  const fd = openSync(path, 'r+');
+  await journal.append({ fd, path, bytes, complete: () => fchmodSync(fd, 0o700) });
+  assert.equal(statSync(path).mode & 0o777, 0o700);
   return path;
 }
 
@@ -189,6 +194,23 @@ test('a journal takes no long messages, and holds no more files than it may', as
   assert.equal(journal.takes(1), false);
   await journal.close();
   assert.equal(journal.takes(1), false);
+});
+
+test('a file that can not be completed is given back', async (t) => {
+  standInQueue(t);
+  const { journal } = openJournal();
+  writeFileSync('incoming/A', 'x');
+  const fd = openSync('incoming/A', 'r+');
+  const complete = () => {
+    throw new Error('no');
+  };
+  const bytes = queueFile('one');
+  await assert.rejects(journal.append({ fd, path: 'incoming/A', bytes, complete }), /no/);
+  await append(journal, 'B', queueFile('two'));
+  await journal.close();
+  assert.equal(fstatSync(fd).size, 1);
+  closeSync(fd);
+  assert.deepEqual(segments(), []);
 });
 
 test('a journal that can not be written costs no message', async (t) => {
