@@ -14,7 +14,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { honouredParameters } from './honoured.mjs';
@@ -61,11 +61,38 @@ const sourcesIn = (folder) =>
 /** Programs lie at the top of their folder; what they are made of, in folders below it. */
 const programsIn = (folder) => sourcesIn(folder).filter((path) => path.split('/').length === 2);
 
+/** What few runs of a program need: a bundle of its own, or all runs would have to read it. */
+const PARTS = { 'bin/postfix/explain': 'bin/parts/postfix-explain' };
+
+/** The program asks for its part when it needs it. */
+const parts = {
+  name: 'parts',
+  setup(plugins) {
+    plugins.onResolve({ filter: /\.ts$/ }, ({ kind, path, resolveDir }) => {
+      if (kind !== 'dynamic-import') return undefined;
+      const source = relative(root, join(resolveDir, path)).replace(/\.ts$/, '');
+      const part = PARTS[source];
+      return part && { path: `./${part.replace('bin/', '')}.cjs`, external: true };
+    });
+  },
+};
+
+async function buildParts() {
+  await bundle({
+    minifySyntax: true,
+    entryPoints: Object.entries(PARTS).map(([source, out]) => ({ in: `${source}.ts`, out })),
+    outdir: output,
+    outExtension: { '.js': '.cjs' },
+    banner: { js: MODULE_ADDRESS },
+  });
+}
+
 /** A program has no extension and starts itself; daemons have no PATH, so node is named in full. */
 async function buildPrograms() {
   const entries = [...programsIn('bin'), ...programsIn('libexec')];
   await bundle({
     minifySyntax: true,
+    plugins: [parts],
     entryPoints: entries.map((path) => ({ in: path, out: path.replace(/\.ts$/, '') })),
     outdir: output,
     outExtension: { '.js': '.cjs' },
@@ -130,6 +157,7 @@ function link(target, path) {
 mkdirSync(output, { recursive: true });
 writeFileSync(join(output, 'package.json'), '{ "type": "commonjs" }\n');
 await buildPrograms();
+await buildParts();
 await buildWorkers();
 await buildFolder('bench');
 // Written last: its time says when everything was built.

@@ -15,7 +15,7 @@ import {
 import { importEnvironment } from '../../lib/config/environment.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { openLog } from '../../lib/log/log.ts';
-import { parseOptions, UsageError } from '../options/options.ts';
+import { parseOptions, type UsageError } from '../options/options.ts';
 import {
   abort,
   drain,
@@ -60,9 +60,9 @@ export function runPostfix(argv: readonly string[]): void {
   run(argv).then(
     (code) => process.exit(code),
     (error: unknown) => {
-      if (error instanceof UsageError && error.hint !== undefined) {
-        process.stderr.write(`postfix: ${error.hint}\n`);
-      }
+      // A part of the program that is a bundle of its own has a class of its own, too.
+      const { hint } = error as Partial<UsageError>;
+      if (hint !== undefined) process.stderr.write(`postfix: ${hint}\n`);
       process.stderr.write(`postfix: fatal: ${(error as Error).message}\n`);
       process.exit(1);
     },
