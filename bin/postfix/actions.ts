@@ -10,6 +10,7 @@ import {
   masterPid,
 } from './administration.ts';
 import { checkConfiguration, checkFatal, checkWarnings } from './check.ts';
+import { settleJournal } from './journal.ts';
 
 /** `stop` waits this long for the mail system to end, then it uses force. */
 const STOP_TRIES = 50;
@@ -50,29 +51,36 @@ export async function startForeground(administration: Administration): Promise<n
   });
   const forward = (signal: NodeJS.Signals) => child.kill(signal === 'SIGINT' ? 'SIGTERM' : signal);
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, forward);
-  return new Promise((resolve, reject) => {
+  const status = await new Promise<number>((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code, signal) => resolve(signal === 'SIGTERM' ? 0 : (code ?? 1)));
   });
+  settleJournal(administration);
+  return status;
 }
 
 /** `postfix stop`: asks master to end, and insists after five seconds. */
 export async function stop(administration: Administration): Promise<number> {
   if (!requireRunning(administration)) return 1;
+  await end(administration);
+  settleJournal(administration);
+  return 0;
+}
+
+async function end(administration: Administration): Promise<void> {
   const { log } = administration;
   log.info('stopping the Postfix mail system');
   const pid = masterPid(administration);
   process.kill(pid, 'SIGTERM');
   for (let step = 1; step <= STOP_TRIES; step += 1) {
     await sleep(STOP_STEP_MS);
-    if (!isRunning(administration)) return 0;
+    if (!isRunning(administration)) return;
     if (step % STEPS_PER_MESSAGE === 0) {
       log.info('waiting for the Postfix mail system to terminate');
     }
   }
   log.warn('stopping the Postfix mail system with force');
   killGroup(pid);
-  return 0;
 }
 
 /** `postfix drain`: master ends at once, each daemon when it is done with what it has. */

@@ -20,6 +20,11 @@ async function cutPower(mail: MailSystem): Promise<void> {
   process.kill(mail.masterPid(), 'SIGKILL');
   for (const { pid } of processesOf(mail)) process.kill(pid, 'SIGKILL');
   await waitUntilGone(mail);
+  startAnew(mail);
+}
+
+/** To whoever reads the journal now, the machine has started anew since it was written. */
+function startAnew(mail: MailSystem): void {
   const folder = join(mail.queue, 'journal');
   for (const name of readdirSync(folder)) {
     const entries = [...parseEntries(readFileSync(join(folder, name)))];
@@ -68,4 +73,28 @@ test('mail that was answered for arrives, though the disk had none of it', { ski
   assert.equal(restored.length, 4);
   const own = () => readdirSync(join(mail.queue, 'journal')).length;
   await eventually('nothing of the processes before', () => own() === 0);
+});
+
+test('what was delivered just before a stop stays delivered when the machine starts anew', {
+  skip,
+}, async (t) => {
+  const peer = await startSmtpPeer(t, {});
+  const mail = await startMailSystem(t, { main: { relayhost: `[127.0.0.1]:${peer.port}` } });
+  const subjects = ['one', 'two', 'three', 'four', 'five'];
+  await Promise.all(
+    subjects.map((subject) => mail.send({ from: 'ann@lab.test', to: ['bob@far.test'], subject })),
+  );
+  await mail.waitUntilEmpty();
+  mail.stop();
+  startAnew(mail);
+  mail.start();
+  // Whatever was there at the start is in front of this one.
+  await mail.send({ from: 'ann@lab.test', to: ['bob@far.test'], subject: 'last' });
+  await eventually('the last message', () => peer.messages.length > subjects.length);
+  await mail.waitUntilEmpty();
+  assert.deepEqual(
+    peer.messages.map(({ content }) => /^Subject: (.*)\r$/m.exec(content)?.[1]).sort(),
+    [...subjects, 'last'].sort(),
+  );
+  assert.doesNotMatch(mail.log(), /restored/);
 });
