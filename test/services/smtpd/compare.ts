@@ -9,9 +9,6 @@ import {
   startServerPairs,
 } from './server-pair.ts';
 
-/** Who talks first may still come second, when the machine has much to do. */
-const EARLY_TRIES = 3;
-
 export interface Session extends SessionOptions {
   readonly steps: readonly Step[];
 }
@@ -39,24 +36,11 @@ export async function compareServers(
       for (const [name, given] of Object.entries(sessions)) {
         await group.test(`${setting}: ${name}`, async () => {
           const { steps, ...options }: Session = 'steps' in given ? given : { steps: given };
-          await retried(options.early ? EARLY_TRIES : 1, async () => {
-            const found = await pairs[setting]?.converse(steps, options);
-            assert.deepEqual(found?.ours, found?.real);
-          });
+          const found = await pairs[setting]?.converse(steps, options);
+          assert.deepEqual(found?.ours, found?.real);
         });
       }
     }),
   );
   await Promise.all(tests);
-}
-
-async function retried(tries: number, action: () => Promise<void>): Promise<void> {
-  for (let left = tries; left > 1; left -= 1) {
-    const worked = await action().then(
-      () => true,
-      () => false,
-    );
-    if (worked) return;
-  }
-  await action();
 }

@@ -95,6 +95,11 @@ export class Dialogue {
     return this.#until('the end of the connection', () => this.#ended);
   }
 
+  /** Returns when the system has it. */
+  async say(bytes: string): Promise<void> {
+    await new Promise((resolve) => this.socket.write(bytes, 'latin1', resolve));
+  }
+
   async play(step: Step): Promise<void> {
     if (step === 'half-close') this.socket.end();
     else if (step === 'await end') await this.awaitEnd();

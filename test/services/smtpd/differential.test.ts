@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { compareServers } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
-import { SETTINGS } from './exchanges.ts';
+import { SETTINGS, TALKING_FIRST } from './exchanges.ts';
 import { type Parameters, startServerPairs } from './server-pair.ts';
 
 /** Where ours answers something else on purpose. */
@@ -50,6 +50,10 @@ test(
     concurrency: CONCURRENCY,
   },
   (t) => compareServers(t, SETTINGS),
+);
+
+test('smtpd answers as Postfix who talks first', { skip: whyNoPostfix() }, (t) =>
+  compareServers(t, TALKING_FIRST, { processes: '1' }),
 );
 
 test('smtpd differs from Postfix where it means to', { skip: whyNoPostfix() }, async (t) => {

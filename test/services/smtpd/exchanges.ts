@@ -1269,14 +1269,6 @@ export const SETTINGS = {
       'again excused': { from: '127.0.0.8', steps: [EHLO, QUIT] },
     },
   },
-  'talking first': {
-    main: {},
-    sessions: { EHLO: { early: true, steps: [send(`${EHLO}\r\n`, 2), FROM, QUIT] } },
-  },
-  'talking first, out of step': {
-    main: { smtpd_forbid_unauth_pipelining: 'yes' },
-    sessions: { EHLO: { early: true, steps: [send(`${EHLO}\r\n`, 1), 'await end'] } },
-  },
   'soft bounces': {
     main: { soft_bounce: 'yes' },
     sessions: {
@@ -1407,3 +1399,15 @@ export const SETTINGS = {
   ...CHUNK_SETTINGS,
   ...XCLIENT_SETTINGS,
 } as const satisfies Record<string, Setting>;
+
+/** Clients that talk before the greeting: they come while the only process has another client. */
+export const TALKING_FIRST: Readonly<Record<string, Setting>> = {
+  'talking first': {
+    main: {},
+    sessions: { EHLO: { queued: true, steps: [send(`${EHLO}\r\n`, 2), FROM, QUIT] } },
+  },
+  'talking first, out of step': {
+    main: { smtpd_forbid_unauth_pipelining: 'yes' },
+    sessions: { EHLO: { queued: true, steps: [send(`${EHLO}\r\n`, 1), 'await end'] } },
+  },
+};

@@ -2,11 +2,12 @@
  * Postfix's smtpd and ours side by side: in one mail system, behind one main.cf, each at ports of its
  * own, one for every setting that a test wants. Everything behind them is ours.
  */
+import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { commandOf, type Maker } from '../../support/real-postfix.ts';
-import { converse, type Door, type Step } from './dialogue.ts';
+import { converse, Dialogue, type Door, type Step } from './dialogue.ts';
 
 /** main.cf parameters. */
 export type Parameters = Readonly<Record<string, string>>;
@@ -75,6 +76,9 @@ const OURS = [
 const PORT = 2525;
 const NETWORK = `127.${64 + (process.pid % 128)}.${(process.pid >> 7) % 256}`;
 
+/** Who has the only process while others queue. */
+const FIRST_CLIENT = '127.0.0.99';
+
 /** What one server made of a session. */
 export interface Reaction {
   readonly replies: readonly string[];
@@ -95,10 +99,18 @@ export interface ServerPair {
 
 export interface SessionOptions {
   readonly from?: string;
+  /** The client may talk before the greeting. */
   readonly early?: boolean;
+  /**
+   * It does so for certain: it is in the queue of the socket when it begins, because another client
+   * has the one process that there is (`PairOptions.processes`).
+   */
+  readonly queued?: boolean;
 }
 
 export interface PairOptions {
+  /** How many processes each server may have, `-` as master.cf says it. */
+  readonly processes?: string;
   /** What is accepted stays in the incoming queue. */
   readonly keepsMail?: boolean;
   /** On top of what all servers have in main.cf; undefined takes one out. */
@@ -113,7 +125,7 @@ export interface PairOptions {
 export async function startServerPairs<Name extends string>(
   t: TestContext,
   settings: Readonly<Record<Name, Parameters>>,
-  { keepsMail = false, verify, common = {}, files = {} }: PairOptions = {},
+  { processes = '-', keepsMail = false, verify, common = {}, files = {} }: PairOptions = {},
 ): Promise<Readonly<Record<Name, ServerPair>>> {
   const lines = [
     ...REAL.map((line) => line.replace('%', commandOf('ours', 'real', line.split(' ')[0] ?? ''))),
@@ -128,7 +140,7 @@ export async function startServerPairs<Name extends string>(
     const pair = { ours: `${NETWORK}.${first}`, real: `${NETWORK}.${first + 1}` };
     hosts.set(name, pair);
     for (const maker of ['ours', 'real'] as const) {
-      lines.push(smtpdLine(maker, pair[maker], tagOf(maker, name), settings[name]));
+      lines.push(smtpdLine(maker, pair[maker], processes, tagOf(maker, name), settings[name]));
     }
   }
   const mail = await startMailSystem(t, {
@@ -148,12 +160,18 @@ function serviceLine(line: string): string {
 
 const tagOf = (maker: Maker, name: string) => `${maker}-${name}`;
 
-function smtpdLine(maker: Maker, host: string, tag: string, setting: Parameters): string {
+function smtpdLine(
+  maker: Maker,
+  host: string,
+  processes: string,
+  tag: string,
+  setting: Parameters,
+): string {
   const options = Object.entries({ ...setting, syslog_name: tag }).map(
     ([name, value]) => `-o { ${name} = ${value} }`,
   );
   const command = commandOf('ours', maker, 'smtpd');
-  return `${host}:${PORT} inet n - n - - ${command} ${options.join(' ')}`;
+  return `${host}:${PORT} inet n - n - ${processes} ${command} ${options.join(' ')}`;
 }
 
 function serverPair(mail: MailSystem, name: string, hosts: Record<Maker, string>): ServerPair {
@@ -165,10 +183,12 @@ function serverPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
         .split('\n')
         // What follows the last line end is a line that is still being written.
         .slice(0, -1)
-        .filter((line) => line.includes(tag));
+        .filter((line) => line.includes(tag) && !line.includes(`[${FIRST_CLIENT}]`));
     const before = linesOf().length;
     const door = { port: PORT, host: hosts[maker], from: session.from };
-    const replies = await converse(door, steps, { early: session.early });
+    const replies = session.queued
+      ? await converseQueued(door, steps)
+      : await converse(door, steps, { early: session.early });
     const lines = await eventually(`the end of a session with ${tag}`, () => {
       const lines = linesOf().slice(before);
       return lines.some((line) => line.includes(': disconnect from ')) && lines;
@@ -190,6 +210,24 @@ function serverPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
       return { ours, real };
     },
   };
+}
+
+/** What the client says first is in the server's socket before the server has taken the client. */
+async function converseQueued(door: Door, [opening, ...steps]: readonly Step[]): Promise<string[]> {
+  assert.ok(typeof opening === 'object' && 'bytes' in opening);
+  const first = new Dialogue({ ...door, from: FIRST_CLIENT });
+  await first.expect(1);
+  const dialogue = new Dialogue(door);
+  try {
+    await dialogue.say(opening.bytes);
+    await first.close();
+    await dialogue.expect(opening.replies);
+    for (const step of steps) await dialogue.play(step);
+  } finally {
+    await first.close();
+    await dialogue.close();
+  }
+  return dialogue.replies;
 }
 
 /** Without the time, the tag and the process. */
