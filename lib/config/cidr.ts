@@ -30,8 +30,9 @@ export function parseNetwork(text: string): Network | string {
 export function networkContains(network: Network, address: string): boolean {
   if (isIP(address) !== network.family) return false;
   const bytes = parseAddress(address, network.family);
-  return bytes.every((byte, index) => {
-    const keep = Math.min(8, Math.max(0, network.bits - index * 8));
-    return ((byte ^ (network.bytes[index] ?? 0)) & (0xff << (8 - keep)) & 0xff) === 0;
-  });
+  for (let at = 0, bits = network.bits; bits > 0; at += 1, bits -= 8) {
+    const differs = (bytes[at] as number) ^ (network.bytes[at] as number);
+    if (differs >> Math.max(0, 8 - bits) !== 0) return false;
+  }
+  return true;
 }

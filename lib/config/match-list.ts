@@ -55,6 +55,9 @@ interface Item {
   readonly trouble: string | undefined;
 }
 
+/** Whether an item matches; only a table may have to be waited for. */
+type Verdict = boolean | Promise<boolean>;
+
 /**
  * Reads a list and the files it names, and opens its tables.
  *
@@ -62,10 +65,12 @@ interface Item {
  */
 export function parseMatchList(text: string, options: MatchListOptions): MatchList {
   const items = expandItems(text, options, false, 0);
-  const decide = async (test: (item: Item) => boolean | Promise<boolean>) => {
+  const decide = async (test: (item: Item) => Verdict) => {
     for (const item of items) {
       if (item.trouble !== undefined) throw new MatchListError(`${options.name}: ${item.trouble}`);
-      if (await test(item)) return { matched: !item.negated, pattern: item.text };
+      const verdict = test(item);
+      const matches = typeof verdict === 'boolean' ? verdict : await verdict;
+      if (matches) return { matched: !item.negated, pattern: item.text };
     }
     return NO_MATCH;
   };
@@ -75,10 +80,10 @@ export function parseMatchList(text: string, options: MatchListOptions): MatchLi
     matchName: (name) => decide((item) => nameMatches(item, name.toLowerCase(), parents)),
     matchAddress: (address) => decide((item) => addressMatches(item, address.toLowerCase())),
     matchClient: (name, address) =>
-      decide(
-        async (item) =>
-          (await nameMatches(item, name.toLowerCase(), parents)) ||
-          (await addressMatches(item, address.toLowerCase())),
+      decide((item) =>
+        either(nameMatches(item, name.toLowerCase(), parents), () =>
+          addressMatches(item, address.toLowerCase()),
+        ),
       ),
   };
 }
@@ -158,32 +163,41 @@ function plainItem(
   return { text, negated, name, table, network, trouble };
 }
 
-async function textMatches(item: Item, text: string): Promise<boolean> {
-  if (item.table !== undefined) return (await item.table.lookup(text)) !== undefined;
+function either(verdict: Verdict, otherwise: () => Verdict): Verdict {
+  if (typeof verdict === 'boolean') return verdict || otherwise();
+  return verdict.then((matches) => matches || otherwise());
+}
+
+function textMatches(item: Item, text: string): Verdict {
+  if (item.table !== undefined) return isInTable(item.table, text);
   return text !== '' && item.name === text;
 }
 
-async function nameMatches(item: Item, name: string, parents: boolean): Promise<boolean> {
+function nameMatches(item: Item, name: string, parents: boolean): Verdict {
   if (item.table !== undefined) return nameInTable(item.table, name, parents);
   if (name === item.name) return name !== '';
   if (parents) return item.name !== '' && name.endsWith(`.${item.name}`);
   return item.name.startsWith('.') && name.endsWith(item.name);
 }
 
+async function isInTable(table: MatchTable, key: string): Promise<boolean> {
+  return (await table.lookup(key)) !== undefined;
+}
+
 async function nameInTable(table: MatchTable, name: string, parents: boolean): Promise<boolean> {
   if (name === '') return false;
-  if ((await table.lookup(name)) !== undefined) return true;
+  if (await isInTable(table, name)) return true;
   if (table.pattern) return false;
   for (let dot = name.indexOf('.', 1); dot >= 0; dot = name.indexOf('.', dot + 1)) {
     const key = name.slice(parents ? dot + 1 : dot);
-    if (key !== '' && (await table.lookup(key)) !== undefined) return true;
+    if (key !== '' && (await isInTable(table, key))) return true;
   }
   return false;
 }
 
-async function addressMatches(item: Item, address: string): Promise<boolean> {
+function addressMatches(item: Item, address: string): Verdict {
   if (address === '') return false;
-  if (item.table !== undefined) return (await item.table.lookup(address)) !== undefined;
+  if (item.table !== undefined) return isInTable(item.table, address);
   if (item.network !== undefined) return networkContains(item.network, address);
   return item.name === address;
 }

@@ -41,9 +41,11 @@ export class CommandCounts {
 
   /** Those that were used, in the order of the log line. */
   list(): CommandCount[] {
-    return ORDER.flatMap((command) => {
+    const used: CommandCount[] = [];
+    for (const command of ORDER) {
       const count = this.#counts.get(command);
-      return count === undefined ? [] : [{ command, ...count }];
-    });
+      if (count !== undefined) used.push({ command, ok: count.ok, total: count.total });
+    }
+    return used;
   }
 }

@@ -288,8 +288,10 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     this.#timer?.stop();
     // To close with input that nobody has read would reset the connection, and our last reply with it.
     if (this.#isSecured) this.#endSecured(agreed);
-    else if (agreed && !this.hasPending) this._socket.destroySoon();
-    else this.close();
+    else if (!agreed || this.hasPending) this.close();
+    // The system has it all, and closing sends the rest of it.
+    else if (this._socket.writableLength === 0) this._socket.destroy();
+    else this._socket.destroySoon();
   }
 
   /**
