@@ -9,6 +9,7 @@ import { SMTPServer } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import { after, monotonic, type Timer } from '../../lib/clock/clock.ts';
+import { withoutStackTraces } from '../../lib/os/error.ts';
 import type { ClientHello } from '../../lib/tls/client-hello.ts';
 import { readClientHello } from '../../lib/tls/hello-reader.ts';
 import type { SecureContext, TLSSocket } from '../../lib/tls/server-context.ts';
@@ -384,7 +385,8 @@ class SmtpdConnection extends SMTPConnection implements Connection {
 
   #flush(): void {
     if (this.#unsent === '' || !this.isOpen) return;
-    this._socket.write(this.#unsent);
+    // Clients that have left are many, and what Node throws for each would be for nobody to see.
+    withoutStackTraces(() => this._socket.write(this.#unsent));
     this.#unsent = '';
   }
 
