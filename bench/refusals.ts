@@ -3,15 +3,16 @@
  * into five tables and then ask a policy server. Ours and real Postfix, in turn, in one run.
  *
  *   node build/bench/refusals.cjs                       medians of three rounds
- *   node build/bench/refusals.cjs sessions=5000 rounds=5 clients=20
+ *   node build/bench/refusals.cjs sessions=20000 rounds=5 clients=20
  *   node build/bench/refusals.cjs recipients=9          so many refusals in each session
+ *   node build/bench/refusals.cjs together=1            all share all processors
  *   node build/bench/refusals.cjs programs=1            with the CPU time of each program
  *   node build/bench/refusals.cjs daemons=/some/libexec our daemons from there: one may be a script
  *                                                       that starts node with --cpu-prof
  *
  * A session is a connection of its own: EHLO; MAIL, RCPT and QUIT in one piece, as those who send much
- * do. What is compared is refusals per second, and the CPU time of the mail system for one: the
- * clients and the policy server take theirs from the same processors. Run as root.
+ * do. The mail system has one processor, the clients and the policy server another. What is compared is
+ * refusals per second, and the CPU time of the mail system for one. Run as root.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,13 +22,14 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { hasPostfix, type Kind, type MailInstance, startInstance } from './mail-instance.ts';
 import { cpuSeconds } from './process-tree.ts';
+import { canSeparate, runOn } from './processors.ts';
 
 const SMTP_PORT = 2631;
 const POLICY_PORT = 2632;
 /** Entries of each table. */
 const ENTRIES = 10_000;
 /** Sessions before the first that counts: a mail system runs for weeks, and V8 compiles what is hot. */
-const WARM_UP = 3000;
+const WARM_UP = 10_000;
 const TABLES = ['client', 'helo', 'sender', 'domain', 'recipient'] as const;
 
 const POSTMAP: Readonly<Record<Kind, string>> = {
@@ -47,11 +49,12 @@ async function main(): Promise<void> {
   const option = (name: string, fallback: number) =>
     Number(words.find((word) => word.startsWith(`${name}=`))?.split('=')[1] ?? fallback);
   const amount = {
-    sessions: option('sessions', 5000),
+    sessions: option('sessions', 10_000),
     clients: option('clients', 80),
     recipients: option('recipients', 1),
     daemons: words.find((word) => word.startsWith('daemons='))?.slice(8),
     warmUp: option('warmup', WARM_UP),
+    separate: canSeparate() && option('together', 0) === 0,
   };
   const rounds = option('rounds', 3);
   const kinds: Kind[] =
@@ -84,14 +87,18 @@ interface Amount {
   readonly recipients: number;
   readonly daemons: string | undefined;
   readonly warmUp: number;
+  /** The mail system has a processor of its own. */
+  readonly separate: boolean;
 }
 
 async function measure(
   kind: Kind,
-  { sessions, clients, warmUp, recipients, daemons }: Amount,
+  { sessions, clients, warmUp, recipients, daemons, separate }: Amount,
 ): Promise<Measurement> {
   const tables = makeTables(kind);
+  if (separate) runOn('load');
   const policy = await startPolicy();
+  if (separate) runOn('mailSystem');
   const instance = startInstance(kind, SMTP_PORT, {
     mynetworks: '192.0.2.0/24',
     smtpd_peername_lookup: 'no',
@@ -107,6 +114,7 @@ async function measure(
       `check_recipient_access hash:${tables}/recipient, ` +
       `check_policy_service inet:127.0.0.1:${POLICY_PORT}`,
   });
+  if (separate) runOn('load');
   try {
     const envelope = envelopeFor(recipients);
     await load(instance, envelope, { sessions: warmUp, clients });
