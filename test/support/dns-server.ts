@@ -2,12 +2,14 @@
  * A DNS server of our own on loopback, UDP and TCP on one port, that answers from a zone in the
  * test: `startDnsServer(t, { 'example.com': { MX: [[10, 'mx.example.com']] } })`.
  */
+
 import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type Answer, decode, encode, type Packet, type Question } from 'dns-packet';
 import { atEnd } from './cleanup.ts';
+import { freePort } from './ports.ts';
 
 /** What the server knows, and how it misbehaves, about one name. */
 export interface ZoneEntry {
@@ -47,7 +49,6 @@ const RCODES = { FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } a
 /** Authoritative, recursion desired and available. */
 const ANSWER_FLAGS = 0x0580;
 const TRUNCATED_FLAG = 0x0200;
-const PORT_TRIES = 20;
 
 /** Starts the server, on a port of its own unless given one; it ends with the test. */
 export async function startDnsServer(
@@ -55,22 +56,11 @@ export async function startDnsServer(
   zone: Zone = {},
   fixedPort = 0,
 ): Promise<DnsServer> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await listen(t, zone, fixedPort);
-    } catch (error) {
-      // Somebody else has the TCP port of the number UDP was given.
-      if (tries === PORT_TRIES || fixedPort !== 0) throw error;
-    }
-  }
-}
-
-async function listen(t: TestContext, zone: Zone, fixedPort: number): Promise<DnsServer> {
+  const port = fixedPort || (await freePort());
   const questions: string[] = [];
   const udp = createSocket('udp4');
-  udp.bind(fixedPort, '127.0.0.1');
+  udp.bind(port, '127.0.0.1');
   await once(udp, 'listening');
-  const { port } = udp.address();
   const clients = new Set<Socket>();
   const tcp = createServer((socket) => {
     clients.add(socket);
@@ -78,12 +68,7 @@ async function listen(t: TestContext, zone: Zone, fixedPort: number): Promise<Dn
     serveStream(socket, zone, questions);
   });
   tcp.listen(port, '127.0.0.1');
-  try {
-    await once(tcp, 'listening');
-  } catch (error) {
-    udp.close();
-    throw error;
-  }
+  await once(tcp, 'listening');
   udp.on('message', (bytes, from) => answerDatagram(bytes, from));
   atEnd(t, () => {
     udp.close();
@@ -91,7 +76,7 @@ async function listen(t: TestContext, zone: Zone, fixedPort: number): Promise<Dn
     tcp.close();
   });
   return {
-    port: (tcp.address() as AddressInfo).port,
+    port,
     nameserver: `127.0.0.1:${port}`,
     zone,
     questions,

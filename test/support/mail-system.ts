@@ -10,6 +10,7 @@ import type { TestContext } from 'node:test';
 import { atEnd } from './cleanup.ts';
 import { eventually } from './condition.ts';
 import { freshDirectory } from './directories.ts';
+import { readLog } from './log-file.ts';
 import { freePort } from './ports.ts';
 import { writeSettled } from './settled-file.ts';
 import { type OutgoingMessage, sendBySmtp } from './smtp-client.ts';
@@ -50,7 +51,7 @@ export interface MailSystem {
   readonly queue: string;
   /** Where smtpd listens, on 127.0.0.1. */
   readonly port: number;
-  /** The log so far. */
+  /** The log so far, in whole lines. What a daemon has just done may not be in it yet: see waitForLog. */
   log(): string;
   /** Waits for a line, and returns it. */
   waitForLog(pattern: RegExp, limitMs?: number): Promise<string>;
@@ -155,12 +156,12 @@ export async function startMailSystem(
     config,
     queue,
     port,
-    log: () => readIfThere(logFile),
+    log: () => readLog(logFile),
     waitForLog: (pattern, limitMs) =>
       eventually(
         `${pattern} in the log`,
         () =>
-          readIfThere(logFile)
+          readLog(logFile)
             .split('\n')
             .find((line) => pattern.test(line)),
         limitMs,
@@ -221,14 +222,6 @@ function masterCf(port: number, lines: readonly string[]): string {
 function wholeMasterCf(lines: readonly string[], port: number): string {
   const text = lines.join('\n').replace('127.0.0.1:0', `127.0.0.1:${port}`);
   return /^postlog/m.test(text) ? `${text}\n` : `${text}\n${POSTLOG}\n`;
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 function idsBelow(path: string): string[] {

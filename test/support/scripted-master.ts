@@ -3,7 +3,7 @@
  * daemon reports. Real descriptors, real processes; ipc.md 1.4 and 1.5.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, closeSync, mkdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, writeFileSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -18,6 +18,7 @@ import {
 import { atEnd } from './cleanup.ts';
 import { eventually } from './condition.ts';
 import { freshDirectory } from './directories.ts';
+import { readLog } from './log-file.ts';
 import { writeSettled } from './settled-file.ts';
 
 const BACKLOG = 100;
@@ -88,7 +89,7 @@ export function scriptedMaster(
   writeSettled(join(directory, 'main.cf'), lines.join(''));
   writeFileSync(join(directory, 'log'), '');
   chmodSync(join(directory, 'log'), 0o666);
-  const log = () => readFileSync(join(directory, 'log'), 'utf8');
+  const log = () => readLog(join(directory, 'log'));
   return {
     directory,
     queue,

@@ -1,9 +1,11 @@
 /** A service as a test wants it, on a socket below the queue directory of a scripted master. */
+
 import { chmodSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { IpcConnection } from '../../lib/ipc/connection.ts';
 import { atEnd } from './cleanup.ts';
+import { PATIENCE_MS } from './condition.ts';
 
 export interface ScriptedService {
   /** How many connections there were. */
@@ -24,7 +26,7 @@ export async function scriptedService(
     count += 1;
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    const connection = new IpcConnection(socket, 20_000);
+    const connection = new IpcConnection(socket, PATIENCE_MS);
     serve(connection)
       .catch(() => {})
       .finally(() => connection.close());

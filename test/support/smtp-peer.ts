@@ -2,11 +2,13 @@
  * The far end of SMTP or LMTP, scripted: `startSmtpPeer(t, { RCPT: '450 4.7.1 come back later' })`.
  * It is polite unless the script says otherwise, and remembers what it was told.
  */
+
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { DotUnstuffer } from '../../lib/smtp/dot.ts';
 import { atEnd } from './cleanup.ts';
+import { PATIENCE_MS } from './condition.ts';
 
 /**
  * What the peer does at one point. A text is its reply (`\n` between lines; sent as is, CRLF
@@ -84,7 +86,6 @@ const EXTENSIONS = [
   'DSN',
   'SMTPUTF8',
 ];
-const WAIT_MS = 20_000;
 
 /** Starts the peer; it ends with the test. */
 export async function startSmtpPeer(t: TestContext, script: PeerScript = {}): Promise<SmtpPeer> {
@@ -143,7 +144,7 @@ export async function startSmtpPeer(t: TestContext, script: PeerScript = {}): Pr
       const timer = setTimeout(() => {
         watchers.delete(check);
         reject(new Error(`The SMTP peer waited in vain. It was told: ${commands.join(' | ')}`));
-      }, WAIT_MS);
+      }, PATIENCE_MS);
       watchers.add(check);
       check();
     });

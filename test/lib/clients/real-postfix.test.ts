@@ -13,7 +13,7 @@ import { RECIPIENT_STATUS, VerifyClient } from '../../../lib/clients/verify.ts';
 import { NO_DETAIL } from '../../../lib/dsn/detail.ts';
 import { formatRecord } from '../../../lib/queue/record.ts';
 import { atEnd } from '../../support/cleanup.ts';
-import { eventually } from '../../support/condition.ts';
+import { eventually, PATIENCE_MS } from '../../support/condition.ts';
 import { writeMessage } from '../../support/queue-message.ts';
 import { REAL_DAEMONS, whyNoPostfix } from '../../support/real-postfix.ts';
 import {
@@ -234,7 +234,7 @@ test('showq: an empty queue, and a message', { skip }, async (t) => {
   start(master, 'showq', 'public/showq');
   const list = async () => {
     const messages = [];
-    for await (const message of listQueue(master.path('public/showq'), 20_000))
+    for await (const message of listQueue(master.path('public/showq'), PATIENCE_MS))
       messages.push(message);
     return messages;
   };
@@ -265,7 +265,7 @@ test('a delivery agent: discard, as qmgr asks it', { skip }, async (t) => {
     'bob@a.example',
     'eve@b.example',
   ]);
-  const agent = await AgentConnection.connect(master.path('private/discard'), 20_000);
+  const agent = await AgentConnection.connect(master.path('private/discard'), PATIENCE_MS);
   const { recipients } = message;
   assert.deepEqual(await agent.deliver({ ...sampleRequest, recipients }), {
     detail: NO_DETAIL,

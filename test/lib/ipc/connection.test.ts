@@ -9,12 +9,12 @@ import { int, str } from '../../../lib/ipc/fields.ts';
 import { expectProtocol } from '../../../lib/ipc/greeting.ts';
 import { keepingReply } from '../../../lib/ipc/keep.ts';
 import { atEnd } from '../../support/cleanup.ts';
-import { eventually } from '../../support/condition.ts';
+import { eventually, PATIENCE_MS } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
 import { wire } from './wire.ts';
 
 /** Two ends of a connection: a scripted peer, and ours. */
-async function ends(t: TestContext, timeoutMs = 5000) {
+async function ends(t: TestContext, timeoutMs = PATIENCE_MS) {
   const path = join(freshDirectory(t), 'socket');
   const peers: Socket[] = [];
   const arrived = new Promise<Socket>((resolve) => {
@@ -149,7 +149,7 @@ test('a client that closes without reading the rest of our reply is an end, not 
   const path = join(directory, 'socket');
   const served = new Promise<unknown>((resolve) => {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
-      const connection = new IpcConnection(socket, 5000);
+      const connection = new IpcConnection(socket, PATIENCE_MS);
       connection
         .receive({ request: str })
         .then(() => connection.send(keepingReply([['status', 0]])))

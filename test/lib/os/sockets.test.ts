@@ -33,6 +33,7 @@ import {
   socketPair,
 } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { PATIENCE_MS } from '../../support/condition.ts';
 import { scratchDirectory } from './scratch.ts';
 
 const ERRNO_IN_USE = /^bind 127\.0\.0\.1 port \d+: Address already in use$/;
@@ -70,7 +71,7 @@ for (const address of ['127.0.0.1', '::1']) {
     const { port } = listening.address() as { port: number };
     await new Promise((closed) => listening.close(closed));
 
-    const waiting = poller.poll([fd], 10_000);
+    const waiting = poller.poll([fd], PATIENCE_MS);
     const client = connect(port, address);
     atEnd(t, () => client.destroy());
     assert.deepEqual(await waiting, [fd]);
@@ -98,8 +99,8 @@ test('the poller is woken, before and while it waits; a time limit ends it', asy
   assert.deepEqual(await waiting, []);
   assert.deepEqual(await poller.poll([read], 1), []);
   writeSync(write, 'x');
-  assert.deepEqual(await poller.poll([read], 10_000), [read]);
-  assert.deepEqual(await poller.poll([read], 10_000), [read], 'not read yet: ready again');
+  assert.deepEqual(await poller.poll([read], PATIENCE_MS), [read]);
+  assert.deepEqual(await poller.poll([read], PATIENCE_MS), [read], 'not read yet: ready again');
   closeSync(write);
   closeSync(read);
 });

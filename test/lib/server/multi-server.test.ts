@@ -5,14 +5,14 @@ import { str } from '../../../lib/ipc/fields.ts';
 import { expectProtocol } from '../../../lib/ipc/greeting.ts';
 import { PROTOCOLS } from '../../../lib/ipc/protocols.ts';
 import { atEnd } from '../../support/cleanup.ts';
-import { eventually } from '../../support/condition.ts';
+import { eventually, PATIENCE_MS } from '../../support/condition.ts';
 import { type ScriptedMaster, scriptedMaster } from '../../support/scripted-master.ts';
 
 const PROGRAM = 'test/support/daemons/multi.cjs';
 const SOCKET = 'private/multi';
 
 async function connectTo(master: ScriptedMaster): Promise<IpcConnection> {
-  const connection = await IpcConnection.connect(master.path(SOCKET), 10_000);
+  const connection = await IpcConnection.connect(master.path(SOCKET), PATIENCE_MS);
   await expectProtocol(connection, PROTOCOLS.rewrite);
   return connection;
 }

@@ -1,4 +1,5 @@
 /** Whatever bytes a client sends, a daemon lives on, and serves the next one. */
+
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
@@ -7,6 +8,7 @@ import { AgentConnection } from '../../../lib/clients/delivery.ts';
 import { formatRequest } from '../../../lib/delivery/request.ts';
 import { IpcConnection } from '../../../lib/ipc/connection.ts';
 import { str } from '../../../lib/ipc/fields.ts';
+import { PATIENCE_MS } from '../../support/condition.ts';
 import { writeMessage } from '../../support/queue-message.ts';
 import { type DaemonSetting, scriptedMaster } from '../../support/scripted-master.ts';
 import { sampleRequest } from '../delivery/sample-request.ts';
@@ -63,7 +65,7 @@ test('a delivery agent', (t) =>
     { program: 'test/support/daemons/agent.cjs', listen: 'private/x' },
     async (path, queue) => {
       const message = writeMessage(queue('active/9E3B3220164'), ['sent@a.example']);
-      const agent = await AgentConnection.connect(path, 20_000);
+      const agent = await AgentConnection.connect(path, PATIENCE_MS);
       const reply = await agent.deliver({ ...sampleRequest, recipients: message.recipients });
       assert.equal(reply?.status, 0);
       agent.close();
@@ -72,7 +74,7 @@ test('a delivery agent', (t) =>
 
 test('a multi server', (t) =>
   survives(t, { program: 'test/support/daemons/multi.cjs', listen: 'private/x' }, async (path) => {
-    const connection = await IpcConnection.connect(path, 20_000);
+    const connection = await IpcConnection.connect(path, PATIENCE_MS);
     assert.equal((await connection.receive({ protocol: str }))?.protocol !== undefined, true);
     await connection.send([
       ['request', 'alive'],

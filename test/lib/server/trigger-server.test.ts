@@ -6,7 +6,7 @@ import { TriggerClient, trigger } from '../../../lib/clients/trigger.ts';
 import { IpcConnection } from '../../../lib/ipc/connection.ts';
 import { int } from '../../../lib/ipc/fields.ts';
 import { atEnd } from '../../support/cleanup.ts';
-import { eventually } from '../../support/condition.ts';
+import { eventually, PATIENCE_MS } from '../../support/condition.ts';
 import { scriptedMaster } from '../../support/scripted-master.ts';
 
 const PROGRAM = 'test/support/daemons/trigger.cjs';
@@ -31,7 +31,7 @@ test('so does a client that closes without a word', async (t) => {
 test('a client that asks for something else is served', async (t) => {
   const master = scriptedMaster(t);
   master.start({ program: PROGRAM, listen: SOCKET });
-  const connection = await IpcConnection.connect(master.path(SOCKET), 10_000);
+  const connection = await IpcConnection.connect(master.path(SOCKET), PATIENCE_MS);
   await connection.send([['submit', 'seven..']]);
   assert.deepEqual(await connection.receive({ status: int }), { status: 7 });
   connection.abort();

@@ -1,4 +1,5 @@
 /** Tables that may keep whoever asks them busy for years: which they are, and who asks them. */
+
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -8,6 +9,7 @@ import { isCostly } from '../../../lib/table/pattern-cost.ts';
 import { openTable } from '../../../lib/table/table.ts';
 import { answerInThreads } from '../../../lib/table/threaded-table.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { PATIENCE_MS } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
 
 const COSTLY = [
@@ -43,7 +45,7 @@ for (const [patterns, expected] of [
   }
 }
 
-const LIMITS = { limitMs: 5000, lost: () => {} };
+const LIMITS = { limitMs: PATIENCE_MS, lost: () => {} };
 
 test('only a table that may stall is asked in a thread, and it answers the same there', async (t) => {
   const directory = freshDirectory(t);

@@ -20,11 +20,12 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { lookupUser } from '../../../lib/os/identity.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { eventually, PATIENCE_MS } from '../../support/condition.ts';
+import { readLog } from '../../support/log-file.ts';
 
 export const REAL_DAEMONS = '/usr/lib/postfix/sbin';
 export const OUR_DAEMONS = join(process.cwd(), 'build/libexec');
 const REAL_MASTER = join(REAL_DAEMONS, 'master');
-const DEADLINE_MS = 20_000;
 
 /** Why these tests can't run here; false when they can. */
 export function whyNot(): string | false {
@@ -119,12 +120,13 @@ export async function startInstance(
     cleanup.close();
     rmSync(root, { recursive: true, force: true, maxRetries: 3 });
   });
-  await until(
+  await eventually(
+    'master',
     // The last line of master.cf is the last socket to be made.
     () => existsSync(at('queue/public/postlog')) && existsSync(at('queue/pid/master.pid')),
   );
 
-  const log = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '');
+  const log = () => readLog(logFile);
   const path = (service: string, queueId: string) => at('queue', service, queueId);
   return {
     queue: at('queue'),
@@ -144,11 +146,16 @@ export async function startInstance(
     recipientMarks: (queueId) => marks(path('active', queueId)),
     log,
     waitFor: (condition) =>
-      until(condition).catch(() => {
-        throw new Error(`it did not come true in time. The log:\n${log()}`);
-      }),
+      eventually('what the service does', condition).then(
+        () => {},
+        (error: Error) => {
+          throw new Error(`${error.message}. The log:\n${log()}`);
+        },
+      ),
     removeLog: (service, queueId) => rmSync(path(service, queueId), { force: true }),
-    waitForLog: (text) => until(() => log().includes(text)),
+    async waitForLog(text) {
+      await eventually(`${text} in the log`, () => log().includes(text));
+    },
   };
 }
 
@@ -163,15 +170,6 @@ function marks(path: string): string {
 /** Where in the queue file the record of a recipient starts. */
 export function offsetOf(records: readonly (readonly [string, string])[], address: string): number {
   return queueFile(records).indexOf(address) - 2;
-}
-
-/** Waits for a condition. */
-export async function until(condition: () => boolean): Promise<void> {
-  const end = Date.now() + DEADLINE_MS;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error('the condition did not come true in time');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 let notice = 0;
@@ -222,7 +220,7 @@ function ask(
   return new Promise((resolve, reject) => {
     const socket = net.connect(path);
     let answer = '';
-    socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error('no answer in time')));
+    socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error('no answer in time')));
     socket.on('error', reject);
     socket.on('data', (chunk) => {
       answer += chunk.toString('latin1');

@@ -1,7 +1,6 @@
 /** A client of a service on a UNIX-domain socket that says exactly what a test wants. */
 import { connect } from 'node:net';
-
-const WAIT_MS = 20_000;
+import { PATIENCE_MS } from '../../support/condition.ts';
 
 export interface ConverseOptions {
   /** `half`: we send once, and then only listen. */
@@ -27,7 +26,7 @@ export function converse(
       else if (next !== 'more' && afterwards === 'open') socket.write(next);
       else if (next !== 'more') socket.end(next);
     };
-    socket.setTimeout(WAIT_MS, () => socket.destroy(new Error(`timeout on ${path}`)));
+    socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error(`timeout on ${path}`)));
     if (speaksFirst) socket.once('connect', step);
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);

@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { eventually } from '../../support/condition.ts';
 import { CASES } from './exchange-cases.ts';
-import { noRealPostfix, startRealPostfix, until } from './real-postfix.ts';
+import { noRealPostfix, startRealPostfix } from './real-postfix.ts';
 import { comparable, message, type Outcome, submit } from './submission.ts';
 
 for (const { title, main, files, cases } of CASES) {
@@ -25,9 +26,8 @@ for (const { title, main, files, cases } of CASES) {
           await submit(postfix.queue, 'cleanup', MARK),
           await submit(postfix.queue, 'ours', MARK),
         ];
-        await until(
-          () => marks.every(({ queueId }) => postfix.log().includes(`${queueId}: message-id=`)),
-          'log lines',
+        await eventually('log lines', () =>
+          marks.every(({ queueId }) => postfix.log().includes(`${queueId}: message-id=`)),
         );
         assert.deepEqual(linesAbout(postfix.log(), ours), linesAbout(postfix.log(), theirs));
       });

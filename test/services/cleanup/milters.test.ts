@@ -2,10 +2,12 @@
  * non_smtpd_milters: the same record streams through the real cleanup and through ours, with the same
  * milter. What it is told, the queue file record by record, the reply and the log have to be the same.
  */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { eventually } from '../../support/condition.ts';
 import { edit, startMilterPeer } from '../../support/milter-peer.ts';
-import { noRealPostfix, startRealPostfix, until } from './real-postfix.ts';
+import { noRealPostfix, startRealPostfix } from './real-postfix.ts';
 import { comparable, message, type RecordText, type Submission, submit } from './submission.ts';
 
 /** As pickup has them; with a notice to the sender left to us, or not. */
@@ -217,7 +219,7 @@ test('milters of mail that did not come by SMTP', { skip: noRealPostfix }, async
     const seen = postfix.log().length;
     const outcome = await submit(postfix.queue, service, submission);
     const mark = await submit(postfix.queue, service, MARK);
-    await until(() => postfix.log().includes(`${mark.queueId}: message-id=`), 'log lines');
+    await eventually('log lines', () => postfix.log().includes(`${mark.queueId}: message-id=`));
     const neutral = (text: string) =>
       text
         .replaceAll(outcome.queueId, 'QID')

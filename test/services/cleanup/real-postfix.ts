@@ -10,7 +10,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -18,9 +17,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { lookupGroup, lookupUser } from '../../../lib/os/identity.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { eventually } from '../../support/condition.ts';
+import { readLog } from '../../support/log-file.ts';
 import { writeSettled } from '../../support/settled-file.ts';
 
 const REAL_DAEMONS = '/usr/lib/postfix/sbin';
@@ -118,15 +118,12 @@ export async function startRealPostfix(
     rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   });
   // The last of its sockets: the others are listening by then.
-  await until(() => existsSync(join(queue, 'public/postlog')), 'master is listening');
+  await eventually('a master that listens', () => existsSync(join(queue, 'public/postlog')));
   return {
     directory,
     queue,
     configuration,
-    log: () => {
-      const file = join(directory, 'mail.log');
-      return existsSync(file) ? readFileSync(file, 'latin1') : '';
-    },
+    log: () => readLog(join(directory, 'mail.log')),
   };
 }
 
@@ -142,15 +139,4 @@ function makeQueue(queue: string, owner: { uid: number; gid: number }, dropGroup
     if (name !== 'pid') chownSync(path, owner.uid, shared ? dropGroup : owner.gid);
   }
   chmodSync(join(queue, 'pid'), 0o755);
-}
-
-const WAIT_MS = 20_000;
-
-/** Waits for a condition. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + WAIT_MS;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`Not in time: ${what}`);
-    await pause(20);
-  }
 }

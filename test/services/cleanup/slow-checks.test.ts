@@ -23,7 +23,7 @@ test('a pattern without end stops its own message, and no other', async (t) => {
   const mail = await startMailSystem(t, {
     main: {
       in_flow_delay: '0',
-      pattern_time_limit: '1s',
+      pattern_time_limit: '1h',
       service_processes: '1',
       body_checks: 'regexp:$config_directory/checks',
     },
@@ -31,21 +31,19 @@ test('a pattern without end stops its own message, and no other', async (t) => {
     only: ['cleanup unix n - n - 0 cleanup', REWRITE],
   });
   await send(mail, 'Subject: x', '', 'warm up');
-  const answered: string[] = [];
-  const slow = send(mail, 'Subject: x', '', 'good', FATAL_LINE).then((outcome) => {
-    answered.push('slow');
-    return outcome;
-  });
+  // It ends with the mail system.
+  send(mail, 'Subject: x', '', 'good', FATAL_LINE).catch(() => {});
   const others = Array.from({ length: 5 }, async (_, number) => {
     const outcome = await send(mail, 'Subject: x', '', number === 0 ? 'reject me' : 'fine');
-    answered.push('other');
     return outcome.status;
   });
   const statuses = await Promise.all(others);
-  assert.deepEqual(answered, Array(5).fill('other'));
   assert.deepEqual(statuses, [`${CLEANUP_STATUS.CONT}`, '0', '0', '0', '0']);
 
-  const { status, queue, queueId } = await slow;
+  mail.run('postconf', ['-e', 'pattern_time_limit=1s']);
+  assert.equal(mail.run('postfix', ['reload']).status, 0);
+  await mail.waitForLog(/reload -- version/);
+  const { status, queue, queueId } = await send(mail, 'Subject: x', '', 'good', FATAL_LINE);
   assert.deepEqual([status, queue], [`${CLEANUP_STATUS.WRITE}`, '']);
   await mail.waitForLog(/body_checks: no answer in time for "aaa.*simplify its patterns/);
   await mail.waitForLog(new RegExp(`${queueId}: body_checks map lookup problem -- message not`));

@@ -1,10 +1,12 @@
 /** error, retry and discard answer, log and mark as those of real Postfix do. */
+
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { AgentConnection, type DeliveryReply } from '../../../lib/clients/delivery.ts';
 import type { WallTime } from '../../../lib/clock/clock.ts';
 import { NEVER } from '../../../lib/delivery/delivery-times.ts';
 import type { DeliveryRequest } from '../../../lib/delivery/request.ts';
+import { PATIENCE_MS } from '../../support/condition.ts';
 import {
   type Instance,
   OUR_DAEMONS,
@@ -15,7 +17,6 @@ import {
 } from '../bounce/instance.ts';
 import { MESSAGE, QUEUE_ID } from '../bounce/scenarios.ts';
 
-const REPLY_MS = 20_000;
 const ARRIVAL = 1_795_300_680;
 const OFFSET = offsetOf(MESSAGE, 'bad1@mix.test');
 const OTHER_OFFSET = offsetOf(MESSAGE, 'bad 2@mix.test');
@@ -136,7 +137,7 @@ async function playOne(instance: Instance, item: Case): Promise<Seen> {
   const before = instance.log().length;
   const agent = await AgentConnection.connect(
     `${instance.queue}/private/${item.service}`,
-    REPLY_MS,
+    PATIENCE_MS,
   );
   const reply = await agent.deliver(requestOf(item));
   agent.close();

@@ -7,7 +7,7 @@ import { IpcConnection } from '../../../lib/ipc/connection.ts';
 import { int } from '../../../lib/ipc/fields.ts';
 import { expectProtocol } from '../../../lib/ipc/greeting.ts';
 import { atEnd } from '../../support/cleanup.ts';
-import { eventually } from '../../support/condition.ts';
+import { eventually, PATIENCE_MS } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { writeMessage } from '../showq/queue-sample.ts';
 
@@ -58,7 +58,7 @@ for (const id of ['../../x', 'a/b', '']) {
 
 test('a request that is damaged is refused, and the log says whose it was', async (t) => {
   const { mail } = await startFlush(t);
-  const connection = await IpcConnection.connect(join(mail.queue, 'public/flush'), 5000);
+  const connection = await IpcConnection.connect(join(mail.queue, 'public/flush'), PATIENCE_MS);
   atEnd(t, () => connection.close());
   await expectProtocol(connection, 'queue_flush_protocol');
   await connection.send([['who', 'me']]);
@@ -100,7 +100,7 @@ test('a wake-up sends what nobody has asked for in a long time, and removes old 
   const days = (count: number) => Date.now() / 1000 - count * 86_400;
   utimesSync(path('slow_test'), days(1), days(1));
   utimesSync(path('old_sub_test'), days(8), days(8));
-  const connection = await IpcConnection.connect(join(mail.queue, 'public/flush'), 10_000);
+  const connection = await IpcConnection.connect(join(mail.queue, 'public/flush'), PATIENCE_MS);
   atEnd(t, () => connection.close());
   await expectProtocol(connection, 'queue_flush_protocol');
   await connection.send(Buffer.from('W\0'));
@@ -120,7 +120,7 @@ test('purge sends everything that is noted', async (t) => {
 
 test('an unknown request gets no answer', async (t) => {
   const { mail } = await startFlush(t);
-  const connection = await IpcConnection.connect(join(mail.queue, 'public/flush'), 10_000);
+  const connection = await IpcConnection.connect(join(mail.queue, 'public/flush'), PATIENCE_MS);
   atEnd(t, () => connection.close());
   await expectProtocol(connection, 'queue_flush_protocol');
   await connection.send([['request', 'bogus']]);

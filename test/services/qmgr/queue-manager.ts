@@ -1,14 +1,6 @@
 /** Our qmgr as a real process, with a scripted master on its descriptors. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, readdirSync, readSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +10,7 @@ import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
+import { readLog } from '../../support/log-file.ts';
 import { daemonDirectory, type Maker } from '../../support/real-postfix.ts';
 import { writeSettled } from '../../support/settled-file.ts';
 
@@ -64,13 +57,12 @@ export function newQueueManager(
   const open: number[] = [];
   let child: ChildProcess | undefined;
   let status: Socket | undefined;
-  // Before the directory goes: hooks run in the order in which they were made.
+  const base = freshDirectory(t, 'qmgr');
   atEnd(t, async () => {
     child?.kill('SIGKILL');
     await stopped();
     for (const fd of open) closeSync(fd);
   });
-  const base = freshDirectory(t, 'qmgr');
   const directory = join(base, 'spool');
   for (const queue of QUEUES) mkdirSync(join(directory, queue), { recursive: true });
   const settings = {
@@ -124,7 +116,7 @@ export function newQueueManager(
     async trigger(bytes) {
       await trigger(join(directory, 'public/qmgr'), bytes);
     },
-    log: () => (existsSync(join(base, 'log')) ? readFileSync(join(base, 'log'), 'utf8') : ''),
+    log: () => readLog(join(base, 'log')),
     async waitForLog(pattern) {
       try {
         return await eventually(String(pattern), () =>
