@@ -223,16 +223,16 @@ test('a daemon that is woken now and then is woken at once after an accident', a
   process.kill(Number(first), 'SIGKILL');
   const [, second] = await eventually('the next', () => notes().length === 2 && notes());
   assert.notEqual(first, second);
-  assert.match(mail.log(), /manager pid \d+ killed by signal 9/);
+  await mail.waitForLog(/manager pid \d+ killed by signal 9/);
 });
 
 test('reload keeps sockets and busy processes, and follows master.cf', async (t) => {
   // One client, and then it leaves, also when its status channel has ended meanwhile.
-  const patient = `note('started ' + process.argv.at(-1));
-process.exit = () => {};
+  const patient = `process.exit = () => {};
 const server = listen((socket) => {
   server.close();
   report(0);
+  note('serves ' + process.argv.at(-1));
   socket.on('data', () => socket.end('pid ' + process.pid));
   socket.on('close', () => process.reallyExit(0));
 });`;
@@ -259,7 +259,7 @@ const server = listen((socket) => {
   const [answer] = await once(client, 'data');
   assert.match(String(answer), /^pid/, 'the client of before the reload is served to its end');
   await send('public/kept', 'go');
-  assert.deepEqual(notes(), ['started one', 'started two']);
+  assert.deepEqual(notes(), ['serves one', 'serves two']);
   assert.equal(statSync(join(mail.queue, 'public/kept')).ino, inode);
 });
 
@@ -315,6 +315,6 @@ test('master refuses to run twice, by its lock', async (t) => {
     encoding: 'utf8',
   });
   assert.equal(status, 1, stderr);
-  assert.match(mail.log(), /unable to set exclusive lock: Resource temporarily unavailable/);
+  await mail.waitForLog(/unable to set exclusive lock: Resource temporarily unavailable/);
   assert.equal(spawnSync(join(BUILD, 'libexec/master'), ['-t', '-c', mail.config]).status, 1);
 });

@@ -95,11 +95,9 @@ test('aliases lead to users, commands and files, and failures are told', {
     send(mail, `${to}@lab.test`);
     assert.match(await mail.waitForLog(logged), logged, to);
   }
-  await mail.waitForLog(/from=<owner-list@mx\.lab\.test>/);
-  assert.match(
-    mailbox(OTHER),
-    /Return-Path: <owner-list@mx\.lab\.test>\n.*\n.*\n.*\n.*\nDelivered-To: list@lab\.test/,
-  );
+  const forwarded =
+    /Return-Path: <owner-list@mx\.lab\.test>\n.*\n.*\n.*\n.*\nDelivered-To: list@lab\.test/;
+  await eventually('the copy with another sender', () => forwarded.test(mailbox(OTHER)));
 });
 
 test('the delivery after newaliases uses the new alias', { skip: needsRoot }, async (t) => {
@@ -116,9 +114,8 @@ test('the delivery after newaliases uses the new alias', { skip: needsRoot }, as
     send(mail, 'team@lab.test', `Subject: round ${round}\n\n`);
     await eventually('the mail', () => mailbox(user).includes(`Subject: round ${round}`));
   }
-  const log = mail.log();
-  assert.match(log, /local\[\d+\]: table hash:\S+\/aliases has changed -- opened anew/);
-  assert.equal(new Set([...log.matchAll(/local\[(\d+)\]/g)].map(([, pid]) => pid)).size, 1);
+  await mail.waitForLog(/local\[\d+\]: table hash:\S+\/aliases has changed -- opened anew/);
+  assert.equal(new Set([...mail.log().matchAll(/local\[(\d+)\]/g)].map(([, pid]) => pid)).size, 1);
 });
 
 test('with soft_bounce a recipient that is unknown stays in the queue', async (t) => {

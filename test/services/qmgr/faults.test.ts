@@ -27,11 +27,13 @@ test('a message that an old agent still delivers is left alone for a minute', as
   const id = await makeMessage(directory, { recipients: ['a@a.test'] });
   const fd = openSync(join(directory, 'incoming', id), 'r+');
   assert.ok(flock(fd, 'shared'));
+  const before = Date.now();
   await manager.start();
   await manager.waitForLog(new RegExp(`${id}: skipped, still being delivered`));
   const path = await manager.waitForQueue('incoming', id);
-  const wait = statSync(path).mtimeMs - Date.now();
-  assert.ok(wait > 50_000 && wait <= 61_000, `due in ${wait} ms`);
+  const due = statSync(path).mtimeMs - 60_000;
+  // Times of files are in whole seconds.
+  assert.ok(due > before - 1000 && due <= Date.now() + 1000, `due a minute after ${due}`);
   assert.equal(agent.requests.length, 0);
   closeSync(fd);
   await manager.trigger('AI');
@@ -117,9 +119,8 @@ test('a damaged file is saved, and stops nobody else', async (t) => {
   await manager.waitUntilGone(good);
   await manager.waitForQueue('corrupt', cut);
   await manager.waitForQueue('corrupt', empty);
-  assert.match(manager.log(), new RegExp(`warning: ${cut}: message rejected: missing end record`));
-  assert.match(
-    manager.log(),
+  await manager.waitForLog(new RegExp(`warning: ${cut}: message rejected: missing end record`));
+  await manager.waitForLog(
     new RegExp(`warning: saving corrupt file "${cut}" from queue "active" to queue "corrupt"`),
   );
 });
@@ -193,9 +194,7 @@ for (const kind of ['garbage', 'close'] as const) {
     const id = await makeMessage(directory, { recipients: ['a@a.test'] });
     await manager.start();
     await manager.waitForQueue('deferred', id);
-    await eventually('a warning', () =>
-      /warning: private\/probe socket: malformed response/.test(manager.log()),
-    );
+    await manager.waitForLog(/warning: private\/probe socket: malformed response/);
   });
 }
 
@@ -231,8 +230,7 @@ test('a transport that is not there defers its mail, by retry', async (t) => {
   const id = await makeMessage(directory, { recipients: ['a@a.test', 'b@b.test'] });
   await manager.start();
   await manager.waitForQueue('deferred', id);
-  assert.match(
-    manager.log(),
+  await manager.waitForLog(
     /warning: connect to transport private\/nosuch: No such file or directory/,
   );
   const seen = retry.requests.flatMap(({ nexthop, recipients }) =>
@@ -259,8 +257,7 @@ test('without retry qmgr defers mail itself', async (t) => {
       ['defer', '0', '4.3.0', 'mail transport unavailable'],
     ],
   );
-  assert.match(
-    manager.log(),
+  await manager.waitForLog(
     new RegExp(
       `${id}: to=<a@a\\.test>, relay=none, delay=[\\d.]+, delays=[\\d./]+, dsn=4\\.3\\.0, status=deferred \\(mail transport unavailable\\)`,
     ),
