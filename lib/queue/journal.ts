@@ -262,7 +262,9 @@ export class Journal {
     const { path, fd } = this.#createSegment();
     // That it is there has to be on stable storage before anything in it can be.
     commitSync(fd);
-    syncFolder();
+    syncFolder(JOURNAL_FOLDER);
+    // So has the folder: whoever made it may not have come so far yet.
+    if (this.#segments.length === 0) syncFolder('.');
     const segment = { fd, path, generation: 0, position: 0, needed: 0, isRemoved: false };
     this.#segments.push(segment);
     return segment;
@@ -338,13 +340,13 @@ function openInFolder(path: string): number {
     return openSync(path, 'wx', 0o600);
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
-    mkdirSync(JOURNAL_FOLDER, { mode: 0o700 });
+    mkdirSync(JOURNAL_FOLDER, { recursive: true, mode: 0o700 });
     return openSync(path, 'wx', 0o600);
   }
 }
 
-function syncFolder(): void {
-  const fd = openSync(JOURNAL_FOLDER, 'r');
+function syncFolder(path: string): void {
+  const fd = openSync(path, 'r');
   try {
     commitSync(fd);
   } finally {

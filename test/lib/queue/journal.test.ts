@@ -1,6 +1,6 @@
 /** The journal: what goes in, what a power cut leaves of it, and what is made from that. */
 import assert from 'node:assert/strict';
-import {
+import fs, {
   chmodSync,
   closeSync,
   existsSync,
@@ -10,6 +10,8 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  rmdirSync,
   rmSync,
   statSync,
   unlinkSync,
@@ -142,6 +144,23 @@ test('messages that come together are all in the journal when they are answered 
   await journal.close();
   assert.deepEqual(segments(), []);
   assert.deepEqual(warnings, []);
+});
+
+test('before a message is answered for, its segment, the folder and the queue directory are safe', async (t) => {
+  standInQueue(t);
+  rmdirSync('journal');
+  const synced: string[] = [];
+  const { fsyncSync } = fs;
+  t.mock.method(fs, 'fsyncSync', (fd: number) => {
+    synced.push(readlinkSync(`/proc/self/fd/${fd}`).slice(process.cwd().length));
+    fsyncSync(fd);
+  });
+  const { journal } = openJournal();
+  await append(journal, 'A', queueFile('one'));
+  assert.deepEqual(synced, [`/${segments()[0]}`, '/journal', '']);
+  await append(journal, 'B', queueFile('two'));
+  assert.equal(synced.length, 3);
+  await journal.close();
 });
 
 test('a message that is delivered is let go of, and an idle journal has nothing in it', async (t) => {
