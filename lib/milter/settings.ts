@@ -4,8 +4,7 @@
  */
 import { parsePort, splitInetName } from '../config/inet-name.ts';
 import { splitList } from '../config/list.ts';
-import { PARAMETERS } from '../config/parameters.ts';
-import { parseValue, ValueError } from '../config/value.ts';
+import { parseServiceOptions } from '../config/service-options.ts';
 import { FatalError } from '../log/fatal.ts';
 import type { ParametersOf } from '../server/service.ts';
 import type { MacroLists } from './macros.ts';
@@ -58,7 +57,8 @@ const OPTIONS = {
   protocol: 'milter_protocol',
 } as const;
 
-type OptionName = keyof typeof OPTIONS;
+const SYNTAX_ERROR = 'milter service syntax error: ';
+const COMPLAINTS = { braces: SYNTAX_ERROR, equals: SYNTAX_ERROR, unknown: SYNTAX_ERROR };
 
 /** Reads a list of milters. @throws {FatalError} when it makes no sense */
 export function parseMilters(text: string, parameters: MilterParameters): MilterSettings[] {
@@ -66,11 +66,8 @@ export function parseMilters(text: string, parameters: MilterParameters): Milter
 }
 
 function parseMilter(text: string, parameters: MilterParameters): MilterSettings {
-  const [name, ...options] = text.startsWith('{') ? splitList(withoutBraces(text)) : [text];
+  const { name, value } = parseServiceOptions(text, OPTIONS, parameters, COMPLAINTS);
   if (name === undefined) throw new FatalError(`empty milter definition: "${text}"`);
-  const given = new Map(options.map((option) => parseOption(option)));
-  const value = <N extends OptionName>(key: N): MilterParameters[(typeof OPTIONS)[N]] =>
-    (given.get(key) ?? parameters[OPTIONS[key]]) as MilterParameters[(typeof OPTIONS)[N]];
   return {
     name,
     connectSeconds: value('connect_timeout'),
@@ -79,32 +76,6 @@ function parseMilter(text: string, parameters: MilterParameters): MilterSettings
     defaultAction: value('default_action'),
     protocol: value('protocol'),
   };
-}
-
-function withoutBraces(text: string): string {
-  if (!text.startsWith('{')) return text;
-  if (text.endsWith('}')) return text.slice(1, -1).trim();
-  throw new FatalError(`milter service syntax error: missing '}' in "${text}"`);
-}
-
-function parseOption(text: string): [OptionName, string | number | boolean] {
-  const [, key, value = ''] = /^(\w+)\s*=\s*(.*)$/s.exec(withoutBraces(text)) ?? [];
-  if (key === undefined) {
-    throw new FatalError(
-      `milter service syntax error: missing '=' after attribute name: "...${text}..."`,
-    );
-  }
-  if (!Object.hasOwn(OPTIONS, key)) {
-    throw new FatalError(`milter service syntax error: unknown option: "${key} = ${value}"`);
-  }
-  const name = key as OptionName;
-  try {
-    // All of them that are times are in seconds.
-    return [name, parseValue(key, PARAMETERS[OPTIONS[name]], value, 's')];
-  } catch (error) {
-    if (!(error instanceof ValueError)) throw error;
-    throw new FatalError(error.message.replace(/^parameter /, ''));
-  }
 }
 
 /**

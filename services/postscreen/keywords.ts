@@ -1,7 +1,7 @@
 /** What the built-in engine offers after EHLO: nothing that would need it to take mail. */
-import { splitList } from '../../lib/config/configuration.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
+import { parseDiscardedKeywords } from '../../lib/smtp/discarded-keywords.ts';
 import { TableError, type TableList } from '../../lib/table/table.ts';
 
 export interface KeywordSettings {
@@ -11,25 +11,6 @@ export interface KeywordSettings {
   readonly disable_vrfy_command: boolean;
   readonly smtputf8_enable: boolean;
 }
-
-/** The words that can be discarded, in the order in which the log has them. */
-const DISCARDABLE = [
-  '8bitmime',
-  'pipelining',
-  'size',
-  'vrfy',
-  'etrn',
-  'auth',
-  'verp',
-  'starttls',
-  'xclient',
-  'xforward',
-  'enhancedstatuscodes',
-  'dsn',
-  'smtputf8',
-  'chunking',
-  'silent-discard',
-];
 
 export class Keywords {
   readonly #settings: KeywordSettings;
@@ -43,10 +24,7 @@ export class Keywords {
     this.#exceptions = exceptions;
     this.#log = log;
     const usual = settings.postscreen_discard_ehlo_keywords;
-    this.#usual = wordsOf(usual);
-    for (const word of splitList(usual.toLowerCase())) {
-      if (!DISCARDABLE.includes(word)) log.warn(`unknown EHLO keyword "${word}"`);
-    }
+    this.#usual = parseDiscardedKeywords(usual, (text) => log.warn(text));
   }
 
   /** The reply to EHLO of a client. @throws {FatalError} when a table is in trouble */
@@ -64,7 +42,7 @@ export class Keywords {
   async #ownOf(address: string): Promise<ReadonlySet<string> | undefined> {
     try {
       const found = await this.#exceptions.lookup(address);
-      return found === undefined ? undefined : wordsOf(found.value);
+      return found === undefined ? undefined : parseDiscardedKeywords(found.value);
     } catch (error) {
       if (!(error instanceof TableError)) throw error;
       throw new FatalError(`${this.#exceptions.parameter} lookup error for ${address}`);
@@ -92,9 +70,4 @@ export class Keywords {
       .filter(([word, , isOffered]) => isOffered && !discarded.has(word))
       .map(([, line]) => line);
   }
-}
-
-function wordsOf(text: string): ReadonlySet<string> {
-  const words = splitList(text.toLowerCase());
-  return new Set(DISCARDABLE.filter((word) => words.includes(word)));
 }

@@ -1,7 +1,7 @@
 /** What EHLO offers, and what it keeps quiet about. smtp-replies.md 2.1. */
 
-import { splitList } from '../../lib/config/configuration.ts';
 import type { ParameterRules } from '../../lib/smtp/arguments.ts';
+import { parseDiscardedKeywords } from '../../lib/smtp/discarded-keywords.ts';
 import { TableError, type TableList } from '../../lib/table/table.ts';
 import { ATTRIBUTES } from './client-attributes.ts';
 
@@ -47,25 +47,6 @@ const NO_PRIVILEGES: Privileges = { verp: false, xclient: false, xforward: false
 /** Where the lines of AUTH go: what they say is only known when a client asks. */
 export const AUTH_PLACE = 'AUTH';
 
-/** The words of smtpd_discard_ehlo_keywords, in the order of Postfix's log line. */
-const DISCARDABLE = [
-  '8bitmime',
-  'pipelining',
-  'size',
-  'vrfy',
-  'etrn',
-  'auth',
-  'verp',
-  'starttls',
-  'xclient',
-  'xforward',
-  'enhancedstatuscodes',
-  'dsn',
-  'smtputf8',
-  'chunking',
-  'silent-discard',
-];
-
 export class Keywords {
   readonly #settings: KeywordSettings;
   readonly #exceptions: TableList;
@@ -79,7 +60,7 @@ export class Keywords {
     this.#settings = settings;
     this.#exceptions = exceptions;
     this.#warn = warn;
-    this.#discarded = this.#parse(settings.smtpd_discard_ehlo_keywords);
+    this.#discarded = parseDiscardedKeywords(settings.smtpd_discard_ehlo_keywords, warn);
   }
 
   /** What is offered when no table has a say. */
@@ -96,7 +77,8 @@ export class Keywords {
     if (this.#exceptions.tables.length === 0) return this.usualOffer(privileges);
     try {
       const found = await this.#exceptions.lookup(address);
-      const discarded = found === undefined ? this.#discarded : this.#parse(found.value);
+      const discarded =
+        found === undefined ? this.#discarded : parseDiscardedKeywords(found.value, this.#warn);
       return this.#offer(privileges, discarded);
     } catch (error) {
       if (error instanceof TableError) return undefined;
@@ -119,14 +101,6 @@ export class Keywords {
       starttls: this.#settings.offersTls && !discarded.has('starttls'),
       discarded: isSilent ? '' : [...discarded].join(' ').toUpperCase(),
     };
-  }
-
-  #parse(text: string): ReadonlySet<string> {
-    const words = splitList(text.toLowerCase());
-    for (const word of words) {
-      if (!DISCARDABLE.includes(word)) this.#warn(`unknown EHLO keyword "${word}"`);
-    }
-    return new Set(DISCARDABLE.filter((word) => words.includes(word)));
   }
 
   #keywords(privileges: Privileges, discarded: ReadonlySet<string>): string[] {

@@ -3,9 +3,7 @@
  * `{ inet:127.0.0.1:9998, timeout=10s, default_action=DUNNO }`. SMTPD_POLICY_README. Pure.
  */
 import { parsePort, splitInetName } from '../../lib/config/inet-name.ts';
-import { splitList } from '../../lib/config/list.ts';
-import { PARAMETERS } from '../../lib/config/parameters.ts';
-import { parseValue, ValueError } from '../../lib/config/value.ts';
+import { parseServiceOptions } from '../../lib/config/service-options.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Settings } from './rule.ts';
 
@@ -39,15 +37,16 @@ const OPTIONS = {
   try_limit: 'smtpd_policy_service_try_limit',
 } as const;
 
-type OptionName = keyof typeof OPTIONS;
+const COMPLAINTS = {
+  braces: 'policy service syntax error: ',
+  equals: 'malformed option: ',
+  unknown: '',
+};
 
 /** Reads what follows `check_policy_service`. @throws {FatalError} when it makes no sense */
 export function parsePolicyServer(text: string, settings: Settings): PolicyServer {
-  const [name, ...options] = text.startsWith('{') ? splitList(withoutBraces(text)) : [text];
+  const { name, value } = parseServiceOptions(text, OPTIONS, settings, COMPLAINTS);
   if (name === undefined) throw new FatalError(`empty policy service: "${text}"`);
-  const given = new Map(options.map((option) => parseOption(option)));
-  const value = <N extends OptionName>(key: N): Settings[(typeof OPTIONS)[N]] =>
-    (given.get(key) ?? settings[OPTIONS[key]]) as Settings[(typeof OPTIONS)[N]];
   return {
     text,
     ...parseEndpoint(name),
@@ -60,28 +59,6 @@ export function parsePolicyServer(text: string, settings: Settings): PolicyServe
     defaultAction: value('default_action'),
     context: value('policy_context'),
   };
-}
-
-function withoutBraces(text: string): string {
-  if (!text.startsWith('{')) return text;
-  if (text.endsWith('}')) return text.slice(1, -1).trim();
-  throw new FatalError(`policy service syntax error: missing '}' in "${text}"`);
-}
-
-function parseOption(text: string): [OptionName, string | number | boolean] {
-  const [, key, value = ''] = /^(\w+)\s*=\s*(.*)$/s.exec(withoutBraces(text)) ?? [];
-  if (key === undefined) {
-    throw new FatalError(`malformed option: missing '=' after attribute name: "...${text}..."`);
-  }
-  if (!Object.hasOwn(OPTIONS, key)) throw new FatalError(`unknown option: "${key} = ${value}"`);
-  const name = key as OptionName;
-  try {
-    // All of the parameters have their times in seconds.
-    return [name, parseValue(key, PARAMETERS[OPTIONS[name]], value, 's')];
-  } catch (error) {
-    if (!(error instanceof ValueError)) throw error;
-    throw new FatalError(error.message.replace(/^parameter /, ''));
-  }
 }
 
 function parseEndpoint(name: string): Pick<PolicyServer, 'address' | 'endpoint'> {
