@@ -11,7 +11,7 @@ import { int, str } from '../../../lib/ipc/fields.ts';
 import { keepingReply } from '../../../lib/ipc/keep.ts';
 import { PROTOCOLS } from '../../../lib/ipc/protocols.ts';
 import { lookupUser } from '../../../lib/os/identity.ts';
-import { eventually } from '../../support/condition.ts';
+import { eventually, PATIENCE_MS } from '../../support/condition.ts';
 import { logSocket } from '../../support/log-socket.ts';
 import { type QueuedMessage, writeMessage } from '../../support/queue-message.ts';
 import {
@@ -108,18 +108,20 @@ export async function deliver(
   changes: Partial<DeliveryRequest> = {},
 ): Promise<{ reply: DeliveryReply | undefined; marks: string; logged: string[] }> {
   const { master } = scene;
+  const { reports } = scene.daemon;
+  const reported = reports.length;
   const path = master.path(`active/${sampleRequest.queueId}`);
   const message = writeMessage(path, given);
   // Postfix's local reads it as mail_owner.
   const owner = process.getuid?.() === 0 ? lookupUser('postfix') : undefined;
   if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
   scene.message = message;
-  const agent = await AgentConnection.connect(master.path(SOCKET), 20_000);
+  const agent = await AgentConnection.connect(master.path(SOCKET), PATIENCE_MS);
   const { recipients, contentOffset } = message;
   const request = { ...sampleRequest, contentOffset, ...changes, recipients };
   const reply = await agent.deliver(request);
   agent.close();
-  await eventually('the agent to be done', () => scene.daemon.reports.at(-1) !== 0);
+  await eventually('the agent to be done', () => reports.length > reported && reports.at(-1) !== 0);
   const lines = scene.log().split('\n');
   const logged = lines
     .filter((line) => line.includes('to=<'))

@@ -1,4 +1,5 @@
 /** proxymap under test, ours and Postfix's: a child with descriptors handed down, and its clients. */
+
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, closeSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -8,6 +9,7 @@ import { formatAttributes } from '../../../lib/ipc/attributes.ts';
 import { IpcConnection } from '../../../lib/ipc/connection.ts';
 import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { PATIENCE_MS } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
 import { type Maker, REAL_DAEMONS } from '../../support/real-postfix.ts';
 import { prepare } from '../trivial-rewrite/daemons.ts';
@@ -86,7 +88,7 @@ export class Asker {
     service: Service = 'proxymap',
   ): Promise<Asker> {
     const path = join(directory, 'queue/private', service);
-    const asker = new Asker(await IpcConnection.connect(path, 10_000));
+    const asker = new Asker(await IpcConnection.connect(path, PATIENCE_MS));
     atEnd(t, () => asker.#connection.abort());
     await asker.#list();
     return asker;

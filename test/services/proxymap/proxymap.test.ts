@@ -388,7 +388,7 @@ test('a client of proxymap goes by ipc_timeout and ipc_idle', async (t) => {
   atEnd(t, () => table.close());
   assert.equal(await table.lookup('a'), 'here');
   assert.match(warnings.join('\n'), /^connect #1 to subsystem \S+: .*timeout on /);
-  await eventually('the end of both connections', () => ended === 2);
+  await eventually('the end of all connections', () => ended > 1 && ended === asked);
 });
 
 /** Many entries, so that a copy would show. */
@@ -454,20 +454,20 @@ test('a change that was never finished is undone for the next reader', (t) => {
 test('a pattern that may take long keeps nobody waiting but its client', async (t) => {
   const directory = prepared(t, {
     proxy_read_maps: 'proxy:regexp:DIR/slow proxy:inline:{a=1}',
-    pattern_time_limit: '1s',
+    pattern_time_limit: '1h',
   });
   writeFileSync(join(directory, 'slow'), '/^(.*)(.*)(.*)\\3\\2\\1x/ yes\n/^(b)\\1/ two\n');
-  startProxy(t, directory, 'ours');
+  const patient = startProxy(t, directory, 'ours');
   const slow = { table: `regexp:${directory}/slow`, flags: USUAL };
   const [one, other] = [await Asker.open(t, directory), await Asker.open(t, directory)];
   assert.equal(await one.ask('lookup', { ...slow, key: 'bb' }), 'status=<0> value=<two>');
-  let isAnswered = false;
-  const stuck = one.ask('lookup', { ...slow, key: 'a'.repeat(300) }).then((answer) => {
-    isAnswered = true;
-    return answer;
-  });
+  const endless = { ...slow, key: 'a'.repeat(300) };
+  one.ask('lookup', endless).catch(() => {});
   const quick = { table: 'inline:{a=1}', flags: USUAL, key: 'a' };
   assert.equal(await other.ask('lookup', quick), 'status=<0> value=<1>');
-  assert.equal(isAnswered, false);
-  assert.equal(await stuck, 'status=<2> value=<>');
+  await patient.kill();
+  writeFileSync(join(directory, 'main.cf'), 'pattern_time_limit = 1s\n', { flag: 'a' });
+  startProxy(t, directory, 'ours');
+  const third = await Asker.open(t, directory);
+  assert.equal(await third.ask('lookup', endless), 'status=<2> value=<>');
 });

@@ -14,7 +14,8 @@ import type { Recipient } from '../../../lib/delivery/recipient.ts';
 import type { DeliveryRequest } from '../../../lib/delivery/request.ts';
 import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { formatRecord } from '../../../lib/queue/record.ts';
-import { eventually } from '../../support/condition.ts';
+import { atEnd } from '../../support/cleanup.ts';
+import { eventually, PATIENCE_MS } from '../../support/condition.ts';
 import { scriptedMaster } from '../../support/scripted-master.ts';
 
 /** What a recipient's fate was reported as. */
@@ -58,8 +59,9 @@ export interface Agent {
   readonly queue: string;
   /** Makes a queue file and has it delivered. */
   deliver(nexthop: string, mail?: Mail): Promise<Delivery>;
-  /** Everything it logged. */
-  log(): string;
+  waitForLog(pattern: RegExp): Promise<string>;
+  /** Ends it, as a crash does. */
+  kill(): void;
 }
 
 export const REAL_SMTP = '/usr/lib/postfix/sbin/smtp';
@@ -70,20 +72,8 @@ export const REPORT_ALL = 1 | 2 | 1024;
 
 let serial = 0;
 
-/** Undoes things in the reverse of their order: the directory goes when nobody writes there. */
-function lastInFirstOut(t: TestContext): TestContext {
-  const actions: (() => unknown)[] = [];
-  t.after(async () => {
-    for (const action of actions.reverse()) await action();
-  });
-  return Object.assign(Object.create(t), {
-    after: (action: () => unknown) => actions.push(action),
-  });
-}
-
 /** Starts the agent; it ends with the test. */
-export function startAgent(test: TestContext, options: AgentOptions = {}): Agent {
-  const t = lastInFirstOut(test);
+export function startAgent(t: TestContext, options: AgentOptions = {}): Agent {
   const { real = false, protocol = 'smtp' } = options;
   const master = scriptedMaster(t, {
     myhostname: 'mail.example.com',
@@ -106,10 +96,14 @@ export function startAgent(test: TestContext, options: AgentOptions = {}): Agent
   const lines = readErrors(child);
   return {
     queue,
-    log: master.log,
+    waitForLog: master.waitForLog,
+    kill: () => child.kill('SIGKILL'),
     async deliver(nexthop, mail = {}) {
       const request = writeMail(queue, nexthop, mail);
-      const connection = await AgentConnection.connect(join(queue, 'private', protocol), 30_000);
+      const connection = await AgentConnection.connect(
+        join(queue, 'private', protocol),
+        PATIENCE_MS,
+      );
       try {
         const reply = await connection.deliver(request);
         if (reply === undefined) throw new Error(`no reply from the agent: ${lines()}`);
@@ -160,7 +154,7 @@ function spawnAgent(
   status.on('error', () => {}).resume();
   const ended = new Promise((done) => child.once('exit', done));
   for (const fd of [flow.read, theirs, listener]) closeSync(fd);
-  t.after(async () => {
+  atEnd(t, async () => {
     status.destroy();
     closeSync(flow.write);
     child.kill('SIGKILL');
@@ -197,7 +191,7 @@ function startReporter(
     });
   });
   server.listen(path, () => chmodSync(path, 0o777));
-  t.after(() => {
+  atEnd(t, () => {
     for (const socket of clients) socket.destroy();
     server.close();
   });

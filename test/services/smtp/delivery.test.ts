@@ -5,7 +5,6 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { atEnd } from '../../support/cleanup.ts';
-import { eventually } from '../../support/condition.ts';
 import { startSmtpPeer } from '../../support/smtp-peer.ts';
 import { logged, startAgent } from './agent.ts';
 
@@ -41,31 +40,36 @@ test('a small message is three writes: EHLO, the envelope, and all the rest', as
   assert.match(chunks[2] ?? '', /^Subject: x[\s\S]*\r\n\.\r\nQUIT\r\n$/);
 });
 
-test('a check without end defers its own message, and no other', async (t) => {
+const ENDLESS = 'regexp:{{/^(a*)*(b*)*(a*)*\\1\\2\\3c$$/ IGNORE}, {/^fine/ REPLACE good}}';
+const STUCK = { content: `Subject: x\n\n${'a'.repeat(120)}b${'a'.repeat(120)}b\n` };
+
+test('a check without end keeps no other message waiting', async (t) => {
   const peer = await startSmtpPeer(t);
   const agent = startAgent(t, {
     slots: 10,
-    main: {
-      pattern_time_limit: '1s',
-      smtp_body_checks: 'regexp:{{/^(a*)*(b*)*(a*)*\\1\\2\\3c$$/ IGNORE}, {/^fine/ REPLACE good}}',
-    },
+    main: { pattern_time_limit: '1h', smtp_body_checks: ENDLESS },
   });
   const nexthop = `[127.0.0.1]:${peer.port}`;
-  const line = `${'a'.repeat(120)}b${'a'.repeat(120)}b`;
-  const ended: string[] = [];
-  const slow = agent.deliver(nexthop, { content: `Subject: x\n\n${line}\n` }).then((done) => {
-    ended.push('slow');
-    return done;
-  });
+  // It ends with the agent.
+  const slow = assert.rejects(agent.deliver(nexthop, STUCK));
+  await peer.waitFor(() => peer.commands.includes('DATA'));
   const other = await agent.deliver(nexthop, { content: 'Subject: x\n\nfine\n' });
-  ended.push('other');
   assert.equal(other.status, 0);
   assert.equal(peer.messages[0]?.content, 'Subject: x\r\n\r\ngood\r\n');
-  const [report] = (await slow).reports;
-  assert.deepEqual(ended, ['other', 'slow']);
+  agent.kill();
+  await slow;
+});
+
+test('a check without end defers its own message', async (t) => {
+  const peer = await startSmtpPeer(t);
+  const agent = startAgent(t, {
+    main: { pattern_time_limit: '1s', smtp_body_checks: ENDLESS },
+  });
+  const { reports } = await agent.deliver(`[127.0.0.1]:${peer.port}`, STUCK);
+  const [report] = reports;
   assert.equal(report?.service, 'defer');
   assert.equal(report?.reason, 'local data error while talking to 127.0.0.1[127.0.0.1]');
-  assert.match(agent.log(), /warning: smtp_body_checks: no answer in time for "aaa/);
+  await agent.waitForLog(/warning: smtp_body_checks: no answer in time for "aaa/);
 });
 
 test('a connection is used again, and the log counts', async (t) => {
@@ -178,7 +182,7 @@ test('a host that is passed over is told of in the log', async (t) => {
   const done = await agent.deliver(`[127.0.0.1]:1 ${place} ${place}`);
   assert.equal(done.status, 0);
   await logged(done, /^host 127\.0\.0\.1\[127\.0\.0\.1\] said: 450 4\.2\.0 later \(in reply/);
-  assert.match(agent.log(), /: connect to 127\.0\.0\.1\[127\.0\.0\.1\]:1: Connection refused\n/);
+  await agent.waitForLog(/: connect to 127\.0\.0\.1\[127\.0\.0\.1\]:1: Connection refused\n/);
 });
 
 test('smtp_generic_maps changes the envelope and the headers, and nothing else', async (t) => {
@@ -307,7 +311,5 @@ test('what the log says of a server that talks nonsense', async (t) => {
   const peer = await startSmtpPeer(t, { MAIL: 'nonsense\n250 2.1.0 Ok' });
   const agent = startAgent(t);
   await agent.deliver(`[127.0.0.1]:${peer.port}`);
-  await eventually('the warning', () =>
-    /warning: non-SMTP response from 127\.0\.0\.1\[127\.0\.0\.1\]: nonsense/.test(agent.log()),
-  );
+  await agent.waitForLog(/warning: non-SMTP response from 127\.0\.0\.1\[127\.0\.0\.1\]: nonsense/);
 });
