@@ -1,10 +1,12 @@
 /** Where inet services listen: names as libc knows them, beside Postfix's master. */
+
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { converse } from '../services/smtpd/dialogue.ts';
+import { PATIENCE_MS } from '../support/condition.ts';
 import { freePort } from '../support/ports.ts';
 import { daemonDirectory, whyNoPostfix } from '../support/real-postfix.ts';
 import { MAKERS, startSystemOf } from './makers.ts';
@@ -51,7 +53,7 @@ test("master refuses names in Postfix's words", { skip: whyNoPostfix() }, async 
           maker === 'ours'
             ? [`${daemonDirectory(maker)}/master`, '-w']
             : ['/usr/sbin/postfix', '-c', mail.config, 'start'];
-        assert.equal(spawnSync(program, args, { env, timeout: 20_000 }).status, 1, service);
+        assert.equal(spawnSync(program, args, { env, timeout: PATIENCE_MS }).status, 1, service);
       }
       const fatal = mail
         .log()

@@ -1,9 +1,11 @@
 /** master refuses an inet service that says it is private, in Postfix's words. */
+
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { PATIENCE_MS } from '../support/condition.ts';
 import { daemonDirectory, whyNoPostfix } from '../support/real-postfix.ts';
 import { MAKERS, NAMES, startSystemOf } from './makers.ts';
 
@@ -25,7 +27,7 @@ for (const maker of MAKERS) {
           : ['/usr/sbin/postfix', '-c', mail.config, 'start'];
       const { status } = spawnSync(program as string, args, {
         env: { ...environment, MAIL_CONFIG: mail.config },
-        timeout: 20_000,
+        timeout: PATIENCE_MS,
       });
       assert.equal(status, 1);
       const fatal = await mail.waitForLog(/master\[\d+\]: fatal: /);

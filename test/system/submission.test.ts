@@ -80,7 +80,7 @@ for (const user of ['nobody', 'root'] as const) {
     assert.match(text, new RegExp(`\\(Postfix, from userid ${uid}\\)`));
     assert.match(text, new RegExp(`^From: .*<?${user}@mx\\.lab\\.test`, 'm'));
     assert.match(text, /\n\nfirst\n\.\nlast\n$/);
-    assert.match(mail.log(), new RegExp(`uid=${uid} from=<${user}>`));
+    await mail.waitForLog(new RegExp(`uid=${uid} from=<${user}>`));
     assert.deepEqual(troubleIn(mail.log()), []);
   });
 
