@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { parseRecords, type RecordText, toBytes } from '../services/cleanup/submission.ts';
 import { eventually } from '../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../support/mail-system.ts';
 import { whyNoPostfix } from '../support/real-postfix.ts';
+import { parseRecords, type RecordText, toBytes } from '../support/records.ts';
 
 const GOOD: readonly RecordText[] = [
   ['T', '5 5'],

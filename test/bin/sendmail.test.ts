@@ -10,9 +10,9 @@ import {
   type RealPostfix,
   startRealPostfix,
 } from '../services/cleanup/real-postfix.ts';
-import { parseRecords } from '../services/cleanup/submission.ts';
 import { eventually } from '../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../support/mail-system.ts';
+import { parseRecords } from '../support/records.ts';
 import { writeSettled } from '../support/settled-file.ts';
 
 const PLAIN = 'Subject: x\n\nbody\n';

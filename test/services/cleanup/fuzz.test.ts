@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { startMailSystem } from '../../support/mail-system.ts';
+import { type RecordText, toBytes } from '../../support/records.ts';
 import { converse } from './converse.ts';
-import { message, type RecordText, submit, toBytes } from './submission.ts';
+import { message, submit } from './submission.ts';
 
 const TYPES = [...'CTcFILSDRO/WVA>K<iondMXNLwpreEPfdm', '\0', '\xff'];
 const TEXTS = [

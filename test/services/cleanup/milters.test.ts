@@ -7,8 +7,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../../support/condition.ts';
 import { edit, startMilterPeer } from '../../support/milter-peer.ts';
+import type { RecordText } from '../../support/records.ts';
 import { noRealPostfix, startRealPostfix } from './real-postfix.ts';
-import { comparable, message, type RecordText, type Submission, submit } from './submission.ts';
+import { comparable, message, type Submission, submit } from './submission.ts';
 
 /** As pickup has them; with a notice to the sender left to us, or not. */
 const PICKUP = 627;

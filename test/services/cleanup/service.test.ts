@@ -9,7 +9,8 @@ import { CLEANUP_FLAG, CleanupClient } from '../../../lib/clients/cleanup.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
-import { message, parseRecords, submit, toBytes } from './submission.ts';
+import { parseRecords, toBytes } from '../../support/records.ts';
+import { message, submit } from './submission.ts';
 
 const SERVICES = [
   'cleanup unix n - n - 0 cleanup',

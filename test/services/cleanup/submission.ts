@@ -3,11 +3,8 @@
  */
 import { existsSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatRecord, readRecord } from '../../../lib/queue/record.ts';
+import { parseRecords, type RecordText, toBytes } from '../../support/records.ts';
 import { converse } from './converse.ts';
-
-/** One record: its type, and its data as a byte string. */
-export type RecordText = readonly [type: string, data: string];
 
 export interface Submission {
   readonly flags: number;
@@ -25,12 +22,6 @@ export interface Outcome {
 }
 
 const KEEP = Buffer.from('reuse\0yes\0\0');
-
-export function toBytes(records: readonly RecordText[]): Buffer {
-  return Buffer.concat(
-    records.map(([type, data]) => formatRecord(type, Buffer.from(data, 'latin1'))),
-  );
-}
 
 /** Submits a message, takes its queue file out of the queue. */
 export async function submit(
@@ -64,17 +55,6 @@ function takeFile(directory: string, queueId: string) {
     return { queue, mode, records };
   }
   return { queue: '', mode: '', records: [] };
-}
-
-export function parseRecords(bytes: Buffer): RecordText[] {
-  const records: RecordText[] = [];
-  for (let offset = 0; offset < bytes.length; ) {
-    const found = readRecord(bytes, offset);
-    if (found === undefined) throw new Error(`record at ${offset} is cut off`);
-    records.push([found.record.type, found.record.data.toString('latin1')]);
-    offset = found.next;
-  }
-  return records;
 }
 
 /** What differs from message to message, taken out. */

@@ -7,8 +7,8 @@ import { type TestContext, test } from 'node:test';
 import { lookupUser } from '../../../lib/os/identity.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
+import { parseRecords, type RecordText, toBytes } from '../../support/records.ts';
 import { converse } from '../cleanup/converse.ts';
-import { parseRecords, type RecordText, toBytes } from '../cleanup/submission.ts';
 
 const SERVICES = [
   'pickup unix n - n 60 1 pickup',

@@ -2,7 +2,7 @@
  * One delivery agent, ours or Postfix's own, as a real process below a scripted master, with
  * scripted bounce, defer and trace services that write down what they are told.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -303,14 +303,4 @@ export function logged(delivery: Delivery, pattern: RegExp): Promise<string> {
   return eventually(`${pattern} in the log`, () =>
     delivery.log().find((line) => pattern.test(line)),
   );
-}
-
-/** Whether this machine lets us make a network of our own, for real Postfix's DNS. */
-export function canUnshare(): boolean {
-  try {
-    execFileSync('unshare', ['-mn', 'true'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -307,6 +307,16 @@ test('a server that never stops talking is not listened to for ever', async (t) 
   );
 });
 
+test('a connection that is reset at once costs the attempt', async (t) => {
+  const peer = await startSmtpPeer(t, { CONNECT: 'destroy' });
+  const done = await startAgent(t).deliver(`[127.0.0.1]:${peer.port}`);
+  assert.equal(done.status, -1);
+  assert.match(
+    done.reports[0]?.reason ?? '',
+    /^connect to \S+: Connection reset by peer$|^lost connection with \S+ while receiving the initial/,
+  );
+});
+
 test('what the log says of a server that talks nonsense', async (t) => {
   const peer = await startSmtpPeer(t, { MAIL: 'nonsense\n250 2.1.0 Ok' });
   const agent = startAgent(t);

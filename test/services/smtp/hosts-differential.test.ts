@@ -3,17 +3,11 @@
  * port 53 of what resolv.conf names, so this runs in a network of its own, started by itself.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { freshDirectory } from '../../support/directories.ts';
 import { startDnsServer, type Zone } from '../../support/dns-server.ts';
+import { isInOwnNetwork, runInOwnNetwork, whyNoOwnNetwork } from '../../support/own-network.ts';
 import { type PeerScript, type SmtpPeer, startSmtpPeer } from '../../support/smtp-peer.ts';
-import { type Agent, canUnshare, hasRealSmtp, REPORT_ALL, startAgent } from './agent.ts';
-
-const MARK = 'POSTHASTE_TEST_NETWORK';
-const RESOLV_CONF = 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n';
+import { type Agent, hasRealSmtp, REPORT_ALL, startAgent } from './agent.ts';
 
 const mx = (...names: string[]) => names.map((name, at) => [10 * (at + 1), name] as const);
 
@@ -107,22 +101,11 @@ const CASES: readonly (readonly [nexthop: string, main?: Record<string, string>]
   ['broken.test', { inet_protocols: 'all' }],
 ];
 
-if (process.env[MARK] === undefined) {
-  const skip = hasRealSmtp && canUnshare() ? false : "needs Postfix's smtp(8), root and unshare(1)";
-  test('as Postfix, for hosts in the DNS', { skip, timeout: 300_000 }, (t) => {
-    const file = join(freshDirectory(t), 'resolv.conf');
-    writeFileSync(file, RESOLV_CONF);
-    const script = `ip link set lo up && mount --bind ${file} /etc/resolv.conf && exec "$0" "$@"`;
-    const node = [process.execPath, '--enable-source-maps', '--test', __filename];
-    const environment: NodeJS.ProcessEnv = { ...process.env, [MARK]: 'yes' };
-    // Set by the runner that runs us, it would keep the runner below from running.
-    delete environment['NODE_TEST_CONTEXT'];
-    const run = spawnSync('unshare', ['-mn', 'sh', '-c', script, ...node], {
-      env: environment,
-      encoding: 'utf8',
-    });
-    assert.equal(run.status, 0, run.stdout + run.stderr);
-  });
+if (!isInOwnNetwork) {
+  const skip = hasRealSmtp ? whyNoOwnNetwork() : "needs Postfix's smtp(8)";
+  test('as Postfix, for hosts in the DNS', { skip, timeout: 300_000 }, (t) =>
+    runInOwnNetwork(t, __filename),
+  );
 } else {
   test('as Postfix, for hosts in the DNS', async (t) => {
     await startDnsServer(t, ZONE, 53);

@@ -17,12 +17,16 @@ const LONG = 'x'.repeat(300);
 const BIG = `Subject: big\n\n${`${'y'.repeat(70)}\n`.repeat(20_000)}`;
 /** More than the network holds on the way. */
 const HUGE = `Subject: huge\n\n${`${'y'.repeat(990)}\n`.repeat(16_000)}`;
-const SHORT_TIMES = Object.fromEntries(
-  ['helo', 'mail', 'rcpt', 'data_init', 'data_done', 'quit'].map((name) => [
-    `smtp_${name}_timeout`,
-    '1s',
-  ]),
-);
+/** How long silence is waited for, at each stage; at all others there is time enough. */
+const SHORT_TIMES = {
+  CONNECT: { smtp_helo_timeout: '1s' },
+  // The greeting has to come in that time, too.
+  EHLO: { smtp_helo_timeout: '3s' },
+  MAIL: { smtp_mail_timeout: '1s' },
+  RCPT: { smtp_rcpt_timeout: '1s' },
+  DATA: { smtp_data_init_timeout: '1s' },
+  END_OF_DATA: { smtp_data_done_timeout: '1s' },
+};
 
 /** Each of these is said at each stage. */
 const SAID: Record<string, string> = {
@@ -282,7 +286,7 @@ export const SCENARIOS: Record<string, Scenario> = {
     mail: { content: HUGE },
     main: { smtp_data_xfer_timeout: '1s' },
   },
-  'no verdict at all': { peer: { END_OF_DATA: 'silent' }, main: SHORT_TIMES },
+  'no verdict at all': { peer: { END_OF_DATA: 'silent' }, main: SHORT_TIMES.END_OF_DATA },
   'an LMTP server': {
     protocol: 'lmtp',
     peer: { lmtp: true },
@@ -369,9 +373,15 @@ for (const stage of STAGES) {
     };
   }
   SCENARIOS[`a connection dropped at ${stage}`] = { peer: { [stage]: 'drop' }, mail: TWO };
+  SCENARIOS[`silence at ${stage}`] = {
+    peer: { [stage]: 'silent' },
+    mail: TWO,
+    main: SHORT_TIMES[stage],
+  };
+  // Before it has said a word nobody knows whether a client has seen that it is connected.
+  if (stage === 'CONNECT') continue;
   SCENARIOS[`a connection reset at ${stage}`] = {
     peer: { [stage]: 'destroy', extensions: PLAIN },
     mail: TWO,
   };
-  SCENARIOS[`silence at ${stage}`] = { peer: { [stage]: 'silent' }, mail: TWO, main: SHORT_TIMES };
 }

@@ -2,16 +2,9 @@
  * Access tables, restriction classes and the words that go with them: sessions that Postfix's smtpd
  * and ours have to answer alike. access(5), RESTRICTION_CLASS_README.
  */
-import type { Session, Setting } from './compare.ts';
-import { type Step, send } from './dialogue.ts';
-
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
-const TO = 'RCPT TO:<root@lab.test>';
-const QUIT = 'QUIT';
-const DATA = ['DATA', send('Subject: test\r\n\r\nhello\r\n.\r\n')] as const;
-
-const stranger = (...steps: readonly Step[]): Session => ({ from: '127.0.0.5', steps });
+import type { Setting } from './compare.ts';
+import type { Step } from './dialogue.ts';
+import { DATA, EHLO, FROM, QUIT, stranger, TO } from './steps.ts';
 
 /** The right-hand sides, by the recipient whose they are. */
 const ACTIONS: Readonly<Record<string, string>> = {

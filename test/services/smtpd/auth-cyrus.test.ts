@@ -8,12 +8,10 @@ import { compareServers, type Setting } from './compare.ts';
 import type { Step } from './dialogue.ts';
 import { tryMechanisms } from './sasl-client.ts';
 import { startServerPairs } from './server-pair.ts';
+import { EHLO, FROM, QUIT } from './steps.ts';
 
 const skip = whyNoPostfix() || whyNoSaslauthd();
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
 const FAR = 'RCPT TO:<u@far.test>';
-const QUIT = 'QUIT';
 
 const base64 = (text: string) => Buffer.from(text, 'utf8').toString('base64');
 const plain = (user: string, password: string, as = '') =>

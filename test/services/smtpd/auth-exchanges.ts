@@ -1,12 +1,9 @@
 /** AUTH, and what a login changes: sessions that Postfix's smtpd and ours have to answer alike. */
 import type { Setting } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
+import { EHLO, FROM, QUIT, TO } from './steps.ts';
 
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
-const TO = 'RCPT TO:<root@lab.test>';
 const FAR = 'RCPT TO:<u@far.test>';
-const QUIT = 'QUIT';
 const MESSAGE: readonly Step[] = ['DATA', send('a: b\r\n\r\nc\r\n.\r\n')];
 
 export const USERS = { joe: 'secret', 'ann@lab.test': 'p w', 'o"dd(': 'x' };

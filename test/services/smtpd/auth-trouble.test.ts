@@ -10,10 +10,9 @@ import { eventually } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { converse, type Step, send } from './dialogue.ts';
+import { EHLO, QUIT } from './steps.ts';
 
-const EHLO = 'EHLO client.test';
 const SECRET = Buffer.from('\0joe\0s3cr3t-w0rd').toString('base64');
-const QUIT = 'QUIT';
 const HELLO =
   'VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nMECH\tLOGIN\tplaintext\nSPID\t1\nCUID\t2\nCOOKIE\tx\nDONE\n';
 

@@ -11,10 +11,8 @@ import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { type PeerScript, type SmtpPeer, startSmtpPeer } from '../../support/smtp-peer.ts';
 import { type Step, send } from './dialogue.ts';
 import { type Parameters, startServerPairs } from './server-pair.ts';
+import { EHLO, FROM, TO } from './steps.ts';
 
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
-const TO = 'RCPT TO:<root@lab.test>';
 const content = (text = 'Subject: test\r\n\r\nhello\r\n.leading dot\r\n') =>
   send(`${text.replace(/^\./gm, '..')}.\r\n`);
 const SEND: readonly Step[] = [EHLO, FROM, TO, 'DATA', content(), 'QUIT'];
@@ -111,7 +109,7 @@ const SCENES: Readonly<Record<string, Scene>> = {
     sessions: { 'the filter closes at the end': [...SEND.slice(0, -1), FROM, 'QUIT'] },
   },
   silent: {
-    main: { smtpd_proxy_timeout: '1s' },
+    main: { smtpd_proxy_timeout: '3s' },
     filter: { END_OF_DATA: 'silent' },
     sessions: { 'the filter says nothing at the end': SEND },
   },
@@ -229,6 +227,10 @@ test('before-queue filters', { skip: whyNoPostfix(), concurrency: 4 }, async (t)
             before[maker] = peerOf(maker)?.sessions.length ?? 0;
           }
           const said = await pair.converse(steps);
+          for (const maker of ['ours', 'real'] as const) {
+            // What it was told last is behind the log line that we have seen.
+            await peerOf(maker)?.waitFor(() => peerOf(maker)?.isIdle === true);
+          }
           const told = (maker: 'ours' | 'real') => ({
             replies: said[maker].replies.map(neutral),
             log: said[maker].log.map(neutral),

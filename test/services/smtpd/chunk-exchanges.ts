@@ -2,11 +2,8 @@
 
 import type { Setting } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
+import { EHLO, FROM, QUIT, TO } from './steps.ts';
 
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
-const TO = 'RCPT TO:<root@lab.test>';
-const QUIT = 'QUIT';
 const ENVELOPE: readonly Step[] = [EHLO, FROM, TO];
 
 /** The command for `text`, and `text`. */

@@ -1,23 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readRecord } from '../../../lib/queue/record.ts';
 import { type Chunk, ChunkReader, parseChunk } from '../../../services/smtpd/chunk-reader.ts';
 import { ContentReader } from '../../../services/smtpd/content-reader.ts';
+import { parseRecords } from '../../support/records.ts';
 
 const reader = () =>
   new ContentReader({ newlines: 'accept', lineBytesMax: 2048, sizeMax: 0, framing: 'chunks' });
 
-function recordsOf(bytes: Buffer): string[] {
-  const found: string[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const next = readRecord(bytes, at);
-    assert.ok(next, 'a whole record');
-    found.push(`${next.record.type}:${next.record.data.toString('latin1')}`);
-    at = next.next;
-  }
-  return found;
-}
+const recordsOf = (bytes: Buffer) => parseRecords(bytes).map(([type, text]) => `${type}:${text}`);
 
 for (const [words, expected] of [
   [['3'], { sizeBytes: 3, isLast: false }],

@@ -13,10 +13,13 @@ export interface Session extends SessionOptions {
   readonly steps: readonly Step[];
 }
 
+/** By their names: what clients say. */
+export type Sessions = Readonly<Record<string, readonly Step[] | Session>>;
+
 export interface Setting {
   /** On top of what server-pair.ts has. */
   readonly main: Parameters;
-  readonly sessions: Readonly<Record<string, readonly Step[] | Session>>;
+  readonly sessions: Sessions;
 }
 
 /** By their names: what a server has in main.cf, and the sessions that it has then. */

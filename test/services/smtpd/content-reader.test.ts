@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readRecord } from '../../../lib/queue/record.ts';
 import {
   ContentReader,
   type ContentRules,
   type NewlineRule,
 } from '../../../services/smtpd/content-reader.ts';
+import { parseRecords } from '../../support/records.ts';
 
 const LIMIT = 2048;
 
@@ -41,18 +41,13 @@ function read(pieces: readonly Buffer[], rules: Partial<ContentRules> = {}): Rea
     rest += result.rest.toString('latin1');
   }
   const { hasBareLineFeed: bare, isTooBig: tooBig } = reader;
-  return { records: recordsOf(Buffer.concat(collected)), ended, rest, bare, tooBig };
-}
-
-function recordsOf(bytes: Buffer): string[] {
-  const found: string[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const next = readRecord(bytes, at);
-    assert.ok(next, 'a whole record');
-    found.push(`${next.record.type}:${next.record.data.toString('latin1')}`);
-    at = next.next;
-  }
-  return found;
+  return {
+    records: parseRecords(Buffer.concat(collected)).map(([type, text]) => `${type}:${text}`),
+    ended,
+    rest,
+    bare,
+    tooBig,
+  };
 }
 
 const text = (value: string) => [Buffer.from(value, 'latin1')];

@@ -1,8 +1,11 @@
 /** A client of a test: says what its script has, and remembers what it was told. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import type { TestContext } from 'node:test';
 import { type ConnectionOptions, connect as secure, type TLSSocket } from 'node:tls';
 import { withDeadline } from '../../../lib/async/deadline.ts';
+import { atEnd } from '../../support/cleanup.ts';
+import { PATIENCE_MS } from '../../support/condition.ts';
 
 /** A string is a command: it is sent as a line, and waits for its reply. */
 export type Step = string | Bytes | Secure | 'half-close' | 'await end';
@@ -30,7 +33,6 @@ export interface Door {
 
 /** A whole reply: lines that go on, then the last one. */
 const REPLY = /^(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\n/;
-const LIMIT_MS = 20_000;
 
 /** One connection to an SMTP server, step by step. Bytes are latin1, both ways. */
 export class Dialogue {
@@ -70,7 +72,7 @@ export class Dialogue {
       new Promise<void>((resolve) => {
         for (const event of ['secureConnect', 'close']) socket.once(event, () => resolve());
       });
-    await withDeadline(LIMIT_MS, undefined, settled, 'a TLS handshake');
+    await withDeadline(PATIENCE_MS, undefined, settled, 'a TLS handshake');
   }
 
   get hasEnded(): boolean {
@@ -128,7 +130,7 @@ export class Dialogue {
       new Promise<void>((resolve) => {
         this.#changed = () => done() && resolve();
       });
-    await withDeadline(LIMIT_MS, undefined, wait, what);
+    await withDeadline(PATIENCE_MS, undefined, wait, what);
   }
 
   #take(text: string): void {
@@ -144,6 +146,20 @@ export class Dialogue {
     this.#ended = true;
     this.#changed();
   }
+}
+
+/** A client that has been greeted; it is gone when the test ends. */
+export async function meet(t: TestContext, door: Door): Promise<Dialogue> {
+  const dialogue = new Dialogue(door);
+  atEnd(t, () => dialogue.socket.destroy());
+  await dialogue.expect(1);
+  return dialogue;
+}
+
+/** Sends commands, each when the one before was answered. @returns the last reply */
+export async function command(dialogue: Dialogue, ...lines: readonly string[]): Promise<string> {
+  for (const line of lines) await dialogue.play(line);
+  return dialogue.replies.at(-1) ?? '';
 }
 
 /** Plays a whole script, after the greeting unless it is `early`. @returns all replies */

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { compareServers } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
-import { SETTINGS, TALKING_FIRST } from './exchanges.ts';
+import { SETTINGS } from './exchanges.ts';
+import { TALKING_FIRST } from './framing-exchanges.ts';
 import { type Parameters, startServerPairs } from './server-pair.ts';
 
 /** Where ours answers something else on purpose. */

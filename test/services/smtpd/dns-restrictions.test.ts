@@ -2,19 +2,13 @@
  * Restrictions that ask the DNS: Postfix's smtpd and ours ask the same server. Postfix asks port 53 of
  * what resolv.conf names, so this runs in a network of its own, started by itself.
  */
-import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { freshDirectory } from '../../support/directories.ts';
 import { startDnsServer, type Zone } from '../../support/dns-server.ts';
+import { isInOwnNetwork, runInOwnNetwork, whyNoOwnNetwork } from '../../support/own-network.ts';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { compareServers, type Session } from './compare.ts';
 import type { Step } from './dialogue.ts';
-
-const MARK = 'POSTHASTE_TEST_NETWORK';
-const RESOLV_CONF = 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n';
+import { QUIT, TO } from './steps.ts';
 
 const ZONE: Zone = {
   // Clients.
@@ -73,8 +67,6 @@ const ZONE: Zone = {
 
 const EHLO = 'EHLO good.test';
 const FROM = 'MAIL FROM:<ann@good.test>';
-const TO = 'RCPT TO:<root@lab.test>';
-const QUIT = 'QUIT';
 const NAMED = { smtpd_peername_lookup: 'yes', local_recipient_maps: '' };
 /** Names that have no DNS at all, or a bad one. */
 const DOMAINS = [
@@ -346,37 +338,18 @@ const SETTINGS = {
   },
 };
 
-if (process.env[MARK] === undefined) {
-  const why = whyNoPostfix() || (canUnshare() ? false : 'needs unshare(1)');
-  test('restrictions that ask the DNS decide as in Postfix', {
-    skip: why,
-    timeout: 300_000,
-  }, (t) => {
-    const file = join(freshDirectory(t), 'resolv.conf');
-    writeFileSync(file, RESOLV_CONF);
-    const script = `ip link set lo up && mount --bind ${file} /etc/resolv.conf && exec "$0" "$@"`;
-    const node = [process.execPath, '--enable-source-maps', '--test', __filename];
-    const environment: NodeJS.ProcessEnv = { ...process.env, [MARK]: 'yes' };
-    // Set by the runner that runs us, it would keep the runner below from running.
-    delete environment['NODE_TEST_CONTEXT'];
-    const run = spawnSync('unshare', ['-mn', 'sh', '-c', script, ...node], {
-      env: environment,
-      encoding: 'utf8',
-    });
-    assert.equal(run.status, 0, run.stdout + run.stderr);
-  });
+if (!isInOwnNetwork) {
+  test(
+    'restrictions that ask the DNS decide as in Postfix',
+    {
+      skip: whyNoPostfix() || whyNoOwnNetwork(),
+      timeout: 300_000,
+    },
+    (t) => runInOwnNetwork(t, __filename),
+  );
 } else {
   test('restrictions that ask the DNS', { concurrency: 2 }, async (t) => {
     await startDnsServer(t, ZONE, 53);
     await compareServers(t, SETTINGS);
   });
-}
-
-function canUnshare(): boolean {
-  try {
-    execFileSync('unshare', ['-mn', 'true'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -6,17 +6,15 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readRecord } from '../../../lib/queue/record.ts';
 import { eventually } from '../../support/condition.ts';
 import { saslWith, startDovecot, whyNoDovecot } from '../../support/dovecot.ts';
 import type { MailSystem } from '../../support/mail-system.ts';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
+import { parseRecords } from '../../support/records.ts';
 import { type Step, send } from './dialogue.ts';
 import { startServerPairs } from './server-pair.ts';
+import { EHLO, FROM, TO } from './steps.ts';
 
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
-const TO = 'RCPT TO:<root@lab.test>';
 const message = (...content: readonly string[]): readonly Step[] => [
   'DATA',
   send(`${content.join('\r\n')}\r\n.\r\n`),
@@ -197,14 +195,7 @@ async function takeFile(mail: MailSystem, id: string): Promise<string[]> {
   const path = join(mail.queue, 'incoming', id);
   const bytes = await eventually(`${id} in the queue`, () => readFileSync(path));
   rmSync(path);
-  const records: string[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const found = readRecord(bytes, at);
-    if (found === undefined) break;
-    const { type, data } = found.record;
-    records.push(`${type}${data.toString('latin1')}`);
-    at = found.next;
-  }
+  const records = parseRecords(bytes).map(([type, text]) => `${type}${text}`);
   return records.map((record) => neutral(record).replaceAll(id, 'QID'));
 }
 

@@ -1,14 +1,8 @@
 /** What few configurations have: old restrictions, command filters, overrides, addresses in Unicode. */
-import type { Session, Setting } from './compare.ts';
+import type { Setting } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
+import { DATA, EHLO, FROM, QUIT, stranger, TO } from './steps.ts';
 
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
-const TO = 'RCPT TO:<root@lab.test>';
-const QUIT = 'QUIT';
-const DATA = ['DATA', send('Subject: test\r\n\r\nhello\r\n.\r\n')] as const;
-
-const stranger = (...steps: readonly Step[]): Session => ({ from: '127.0.0.5', steps });
 const rcpt = (...addresses: readonly string[]): readonly Step[] => [
   EHLO,
   FROM,

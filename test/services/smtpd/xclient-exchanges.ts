@@ -2,13 +2,10 @@
 
 import type { Setting } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
+import { EHLO, FROM, QUIT, TO } from './steps.ts';
 
-const EHLO = 'EHLO client.test';
-const FROM = 'MAIL FROM:<ann@client.test>';
-const TO = 'RCPT TO:<root@lab.test>';
 const NOBODY = 'RCPT TO:<nobody-here@lab.test>';
 const FAR = 'RCPT TO:<u@far.test>';
-const QUIT = 'QUIT';
 const MESSAGE: readonly Step[] = ['DATA', send('a: b\r\n\r\nc\r\n.\r\n')];
 /** What shows who the client is, and what it may do. */
 const SHOW: readonly Step[] = [FROM, NOBODY, FAR, TO, 'RSET', EHLO, QUIT];
