@@ -1,26 +1,24 @@
 /**
- * `postfix tls`: keys and certificates for main.cf, and the settings that switch TLS on. As in
- * Postfix the openssl command makes them. What is printed is that of Postfix's script, whose name the
- * lines carry. postfix-tls(1).
+ * `postfix tls`: keys and certificates for main.cf, and the settings that switch TLS on. What is
+ * printed is that of Postfix's script, whose name the lines carry. postfix-tls(1).
  */
 import { spawnSync } from 'node:child_process';
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  type KeyObject,
-  X509Certificate,
-} from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { dateOf, now } from '../../lib/clock/clock.ts';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { openLog } from '../../lib/log/log.ts';
 import { type ParsedOptions, parseOptions, UsageError } from '../options/options.ts';
 import { type Administration, commandPath, environmentOf } from './administration.ts';
-
-type Algorithm = 'rsa' | 'ecdsa';
+import {
+  ALGORITHMS,
+  type Algorithm,
+  checkPair,
+  digestOf,
+  type KeyPair,
+  makePair,
+  requestCertificate,
+  type Workshop,
+} from './key-pair.ts';
 
 /** What a subcommand may change is asked for first: nobody's own settings are overwritten. */
 const CLIENT_SETTINGS = [
@@ -41,34 +39,14 @@ const SERVER_SETTINGS = [
   'smtpd_tls_eccert_file',
 ] as const;
 
-const ALGORITHMS: Readonly<
-  Record<Algorithm, { prefix: string; strength: string; key: string; certificate: string }>
-> = {
-  rsa: {
-    prefix: '',
-    strength: '2048',
-    key: 'smtpd_tls_key_file',
-    certificate: 'smtpd_tls_cert_file',
-  },
-  ecdsa: {
-    prefix: 'ec',
-    strength: 'secp256r1',
-    key: 'smtpd_tls_eckey_file',
-    certificate: 'smtpd_tls_eccert_file',
-  },
-};
-/** About a hundred years: nobody trusts it for its dates. */
-const DAYS = '36525';
 const COMMANDS =
   'enable-client (or enable-server, new-server-key, new-server-cert, deploy-server-cert, ' +
   'output-server-csr, output-server-tlsa, all-default-client, all-default-server)';
 const NEW_USAGE = '[-a algorithm] [-b bits ] [hostname ...]';
 
-interface Job {
-  readonly administration: Administration;
+interface Job extends Workshop {
   /** Says something, in lines. */
   readonly say: (lines: readonly string[]) => void;
-  readonly warn: (text: string) => void;
   /** Options and operands of the subcommand; a wrong one is refused with its usage. */
   readonly options: ParsedOptions;
 }
@@ -254,14 +232,11 @@ function makeNew(job: Job, oldKey: string | undefined): number {
   return 0;
 }
 
-/** Files. */
-interface Made {
-  readonly algorithm: Algorithm;
-  readonly key: string;
-  readonly certificate: string;
-}
-
-function nextSteps({ key, certificate }: Made, isDeployed: boolean, isNewKey: boolean): string[] {
+function nextSteps(
+  { key, certificate }: KeyPair,
+  isDeployed: boolean,
+  isNewKey: boolean,
+): string[] {
   return [
     'To generate a CSR run:',
     `  # postfix tls output-server-csr -k ${key} [<hostname> ...]`,
@@ -287,106 +262,10 @@ function algorithmOf({ options }: Job): Algorithm {
   throw new FatalError(`Unsupported private key algorithm: ${name}`);
 }
 
-/** Makes a key, or copies one, and a certificate that it signs itself. */
-function make(job: Job, oldKey: string | undefined): Made {
+function make(job: Job, oldKey: string | undefined): KeyPair {
   const algorithm = algorithmOf(job);
   const names = hostnames(job);
-  const { prefix, strength } = ALGORITHMS[algorithm];
-  const stamp = stampOf(now());
-  const made = {
-    algorithm,
-    key: inDirectory(job, `${prefix}key-${stamp}.pem`),
-    certificate: inDirectory(job, `${prefix}cert-${stamp}.pem`),
-  };
-  if (existsSync(made.key))
-    throw new FatalError(`New private key file already exists: ${made.key}`);
-  if (existsSync(made.certificate)) {
-    throw new FatalError(`New certificate file already exists: ${made.certificate}`);
-  }
-  try {
-    if (oldKey !== undefined) copyKey(job, oldKey, made);
-    else makeKey(job, made, job.options.value('b') ?? strength);
-    makeCertificate(job, made, names);
-    return made;
-  } catch (error) {
-    rmSync(made.key, { force: true });
-    rmSync(made.certificate, { force: true });
-    throw error;
-  }
-}
-
-/** `20261122-083600`, in UTC. */
-function stampOf(time: number): string {
-  const text = dateOf(time).toISOString().replace(/[-:]/g, '');
-  return `${text.slice(0, 8)}-${text.slice(9, 15)}`;
-}
-
-/** Nobody else may read it, not even while it is being written. */
-function makeKey(job: Job, { algorithm, key }: Made, strength: string): void {
-  const command =
-    algorithm === 'rsa'
-      ? ['genrsa', '-out', key, strength]
-      : ['ecparam', '-param_enc', 'named_curve', '-genkey', '-out', key, '-name', strength];
-  const { status, text } = openssl(job, command, { umask: 0o077 });
-  if (status === 0) return;
-  job.warn(text);
-  throw new FatalError(`error generating new ${algorithm} ${strength} private key`);
-}
-
-function copyKey(job: Job, from: string, { algorithm, key }: Made): void {
-  const found = readKey(from);
-  if (found === undefined) {
-    throw new FatalError(`Error copying private key from '${from}' to '${key}'`);
-  }
-  const name = algorithmOfKey(found);
-  if (name !== algorithm) {
-    throw new FatalError(`Key algorithm '${name}' of '${from}' is not '${algorithm}'`);
-  }
-  openssl(job, ['pkey', '-in', from, '-out', key], { umask: 0o077 });
-}
-
-function makeCertificate(job: Job, { key, certificate }: Made, names: readonly string[]): void {
-  const subject = `/CN=${names[0]}`;
-  const { status, text } = withSettings(extensions('x509_extensions', names), (file) => {
-    const command = ['req', '-x509', '-config', file, '-new', '-key', key, '-subj', subject];
-    return openssl(job, [...command, '-days', DAYS, '-out', certificate], { umask: 0o022 });
-  });
-  if (status === 0) return;
-  job.warn(text);
-  throw new FatalError('error generating self-signed SSL certificate');
-}
-
-/** What openssl is told of a certificate, or of a request for one. */
-function extensions(
-  kind: 'x509_extensions' | 'req_extensions',
-  names: readonly string[],
-): string[] {
-  return [
-    'default_md = sha256',
-    `${kind} = v3`,
-    'prompt = yes',
-    'distinguished_name = dn',
-    '[dn]',
-    '[v3]',
-    ...(kind === 'x509_extensions' ? ['basicConstraints = CA:false'] : []),
-    'subjectKeyIdentifier = hash',
-    'extendedKeyUsage = serverAuth, clientAuth',
-    'subjectAltName = @alts',
-    '[alts]',
-    ...names.map((name, at) => `DNS.${at + 1} = ${name}`),
-  ];
-}
-
-/** What Node hands to a program as its input, that can't open by a name: it needs a file. */
-function withSettings<T>(lines: readonly string[], use: (file: string) => T): T {
-  const directory = mkdtempSync(join(tmpdir(), 'postfix-tls-'));
-  try {
-    const file = join(directory, 'settings');
-    writeFileSync(file, `${lines.join('\n')}\n`);
-    return use(file);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  return makePair(job, { algorithm, names, oldKey, strength: job.options.value('b') });
 }
 
 function hostnames({ administration: { configuration }, options }: Job): readonly string[] {
@@ -404,30 +283,15 @@ function deploy(job: Job): number {
   }
   edit(
     job,
-    deployment(checked({ certificate: inDirectory(job, certificate), key: inDirectory(job, key) })),
+    deployment(
+      checkPair({ certificate: inDirectory(job, certificate), key: inDirectory(job, key) }),
+    ),
   );
   job.say(DEPLOYED);
   return 0;
 }
 
-/** @throws {FatalError} when the two don't belong together */
-function checked({ certificate, key }: Omit<Made, 'algorithm'>): Made {
-  const found = requireKey(key);
-  let parsed: X509Certificate;
-  try {
-    parsed = new X509Certificate(readFileSync(certificate));
-  } catch {
-    throw new FatalError('error computing certificate public key digest');
-  }
-  if (!parsed.checkPrivateKey(found)) {
-    throw new FatalError(`Certificate in ${certificate} does not match key in ${key}`);
-  }
-  const algorithm = algorithmOfKey(found);
-  if (algorithm === undefined) throw new FatalError('error computing public key digest');
-  return { algorithm, certificate, key };
-}
-
-function deployment({ algorithm, certificate, key }: Made): string[] {
+function deployment({ algorithm, certificate, key }: KeyPair): string[] {
   const names = ALGORITHMS[algorithm];
   return [`${names.key} = ${key}`, `${names.certificate} = ${certificate}`];
 }
@@ -441,10 +305,7 @@ function outputRequest(job: Job): number {
   if (key === undefined || !existsSync(key)) {
     throw new FatalError('No usable keyfile specified or configured');
   }
-  const settings = extensions('req_extensions', hostnames(job));
-  const { status, output, text } = withSettings(settings, (file) =>
-    openssl(job, ['req', '-config', file, '-new', '-key', key, '-subj', '/']),
-  );
+  const { status, output, text } = requestCertificate(job, key, hostnames(job));
   process.stdout.write(output);
   if (status !== 0) job.warn(text);
   return status === 0 ? 0 : 1;
@@ -456,15 +317,10 @@ function outputTlsa(job: Job): number {
   const keys = wanted.flatMap((word) => keyFile(job, word) ?? []);
   for (const key of keys) {
     process.stdout.write(`; ${key}\n`);
-    process.stdout.write(`_25._tcp.${host}. IN TLSA 3 1 1 ${digestOf(requireKey(key))}\n`);
+    process.stdout.write(`_25._tcp.${host}. IN TLSA 3 1 1 ${digestOf(key)}\n`);
   }
   if (keys.length === 0) throw new FatalError('No usable keyfiles specified or configured');
   return 0;
-}
-
-function digestOf(key: KeyObject): string {
-  const bytes = createPublicKey(key).export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** A key of main.cf by its algorithm, or a file. */
@@ -481,54 +337,9 @@ function configuredKey({ administration: { configuration } }: Job, algorithm: Al
   return file === '' || file === 'none' ? undefined : file;
 }
 
-function requireKey(file: string): KeyObject {
-  const key = readKey(file);
-  if (key === undefined) throw new FatalError(`no private key found in file: ${file}`);
-  return key;
-}
-
-function readKey(file: string): KeyObject | undefined {
-  try {
-    return createPrivateKey(readFileSync(file));
-  } catch {
-    return undefined;
-  }
-}
-
-function algorithmOfKey(key: KeyObject): Algorithm | undefined {
-  if (key.asymmetricKeyType === 'rsa') return 'rsa';
-  return key.asymmetricKeyType === 'ec' ? 'ecdsa' : undefined;
-}
-
 /** Names of files are relative to the configuration directory. */
 function inDirectory({ administration: { configuration } }: Job, name: string): string {
   return resolve(configuration.directory, name);
-}
-
-interface Output {
-  readonly status: number | null;
-  /** What it printed. */
-  readonly output: string;
-  /** What it complained of. */
-  readonly text: string;
-}
-
-function openssl(
-  { administration }: Job,
-  command: readonly string[],
-  { umask }: { umask?: number } = {},
-): Output {
-  const program = administration.configuration.text('openssl_path');
-  const before = umask === undefined ? undefined : process.umask(umask);
-  const { status, stdout, stderr, error } = spawnSync(program, command, {
-    encoding: 'utf8',
-    env: environmentOf(administration),
-  });
-  if (before !== undefined) process.umask(before);
-  if (error !== undefined) {
-    throw new FatalError(`No working openssl(1) command found with 'openssl_path = ${program}'`);
-  }
-  return { status, output: stdout, text: stderr.trim() };
 }
 
 /** All in one go: whoever reads main.cf meanwhile sees all of it, or nothing. */
