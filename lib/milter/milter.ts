@@ -5,17 +5,16 @@
 import type { Resolver } from '../dns/resolver.ts';
 import { FatalError } from '../log/fatal.ts';
 import type { Log } from '../log/log.ts';
+import { type Agreement, NO_AGREEMENT, parseAgreement } from './agreement.ts';
 import { EditRequests } from './edit-requests.ts';
 import type { MilterEdits } from './edits.ts';
-import { formatMacros, type MacroLists, type MacroSource, STAGES } from './macros.ts';
+import { formatMacros, type MacroLists, type MacroSource } from './macros.ts';
 import { MilterLost, MilterSocket } from './milter-socket.ts';
 import { FieldReader, formatLongs, formatPacket, type Packet, PacketError } from './packet.ts';
 import {
   ACTIONS,
   COMMAND,
-  EVENT_STEPS,
   EVENTS,
-  type MacroStage,
   type MilterEvent,
   REPLY,
   replyName,
@@ -63,32 +62,15 @@ export const STATE = {
 type State = (typeof STATE)[keyof typeof STATE];
 
 /** What a process has to know to go on with a milter where another one stopped. */
-export interface MilterPosition {
-  readonly version: number;
-  readonly actions: number;
-  readonly steps: number;
-  /** Events that the version does not have, as steps. */
-  readonly missing: number;
+export interface MilterPosition extends Agreement {
   readonly state: number;
-  /** The lists of macros that it asked for. */
-  readonly lists: MacroLists | undefined;
 }
-
-/** Milters have negotiated this; before that, nothing is agreed. */
-const NOTHING: MilterPosition = {
-  version: 0,
-  actions: 0,
-  steps: 0,
-  missing: 0,
-  state: STATE.closed,
-  lists: undefined,
-};
 
 export class Milter {
   readonly settings: MilterSettings;
   readonly #around: MilterSurroundings;
   #socket: MilterSocket | undefined;
-  #agreed = NOTHING;
+  #agreed = NO_AGREEMENT;
   #state: State = STATE.closed;
   /** What it answers to all events from now on, without being asked. */
   #standing: Verdict | undefined;
@@ -262,49 +244,18 @@ export class Milter {
         this.#failed();
         return;
       }
-      this.#agree(version, new FieldReader(data));
+      const agreed = parseAgreement(version, data, (text) => this.#warn(text));
+      if (agreed === undefined) {
+        this.#failed();
+        return;
+      }
+      this.#agreed = agreed;
+      this.#state = STATE.ready;
     } catch (error) {
       this.#explain(error);
       this.#warn('read error in initial handshake');
       this.#failed();
     }
-  }
-
-  #agree(ours: number, fields: FieldReader): void {
-    const [version, actions, steps] = [fields.long(), fields.long(), fields.long()];
-    const lists = this.#readLists(fields);
-    if (version > ours) {
-      this.#warn(`protocol version ${version} conflict with MTA protocol version ${ours}`);
-      this.#failed();
-      return;
-    }
-    const excess = (actions & ~ACTIONS) >>> 0;
-    if (excess !== 0) {
-      const mask = `0x${actions.toString(16)}`;
-      this.#warn(`request mask ${mask} conflict with MTA request mask 0x${ACTIONS.toString(16)}`);
-      this.#failed();
-      return;
-    }
-    const known = Object.hasOwn(STEPS, version) ? (STEPS[version] as number) : undefined;
-    if (known === undefined) this.#warn(`unexpected protocol version ${version}`);
-    const missing = known === undefined ? 0 : EVENT_STEPS & ~known;
-    this.#agreed = { version, actions, steps, missing, state: STATE.ready, lists };
-    this.#state = STATE.ready;
-  }
-
-  #readLists(fields: FieldReader): MacroLists | undefined {
-    let lists: Partial<Record<MacroStage, string>> | undefined;
-    while (fields.rest > 0) {
-      const number = fields.long();
-      const names = fields.string();
-      const stage = STAGES[number];
-      if (stage === undefined) this.#warn(`ignoring unknown macro type ${number}`);
-      else {
-        lists ??= {};
-        lists[stage] = names;
-      }
-    }
-    return lists && { ...NO_MACROS, ...lists };
   }
 
   async #ask(
@@ -339,8 +290,7 @@ export class Milter {
   #limitOf(event: MilterEvent): number {
     const { connectSeconds, commandSeconds, contentSeconds } = this.settings;
     if (event === 'connect') return connectSeconds * 1000;
-    const isContent = !['helo', 'mail', 'rcpt', 'data', 'unknown'].includes(event);
-    return (isContent ? contentSeconds : commandSeconds) * 1000;
+    return (CONTENT_EVENTS.has(event) ? contentSeconds : commandSeconds) * 1000;
   }
 
   /** Reads replies up to the one that decides. */
@@ -411,7 +361,7 @@ export class Milter {
       case REPLY.tempfail:
         return this.#refuse(isConnection, TEMPFAIL);
       case REPLY.shutdown:
-        if (isBeforeContent(event)) this.#settle(STATE.closed);
+        if (!CONTENT_EVENTS.has(event)) this.#settle(STATE.closed);
         return SHUTDOWN;
       default:
         this.#warn(`unexpected filter response ${replyName(letter)} after event ${name}`);
@@ -488,16 +438,12 @@ export class Milter {
   }
 }
 
-const NO_MACROS: MacroLists = {
-  connect: '',
-  helo: '',
-  mail: '',
-  rcpt: '',
-  data: '',
-  endOfHeaders: '',
-  endOfMessage: '',
-  unknown: '',
-};
+const CONTENT_EVENTS: ReadonlySet<MilterEvent> = new Set([
+  'header',
+  'endOfHeaders',
+  'body',
+  'endOfMessage',
+]);
 
 /** Replies without data. */
 const DECISIONS: ReadonlySet<string> = new Set([
@@ -510,7 +456,3 @@ const DECISIONS: ReadonlySet<string> = new Set([
   REPLY.shutdown,
   REPLY.progress,
 ]);
-
-function isBeforeContent(event: MilterEvent): boolean {
-  return !['header', 'endOfHeaders', 'body', 'endOfMessage'].includes(event);
-}
