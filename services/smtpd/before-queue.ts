@@ -14,7 +14,7 @@ import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import { RecordParser } from '../../lib/queue/record-parser.ts';
-import { available, UNKNOWN } from './client-name.ts';
+import { available, tagged, UNKNOWN } from './client-name.ts';
 import {
   FILTER_TROUBLE,
   type FilterAddress,
@@ -305,7 +305,7 @@ function forwardCommands(offer: string, session: Session): string[] {
   const origin = forwarded?.client;
   const values: readonly (readonly [name: string, value: string | undefined])[] = [
     ['NAME', origin?.name ?? client.name],
-    ['ADDR', origin?.address ?? client.address],
+    ['ADDR', tagged(origin?.address ?? client.address)],
     ['PORT', origin?.port ?? client.port],
     ['HELO', origin === undefined ? helo : available(origin.helo)],
     ['IDENT', forwarded?.ident],

@@ -1,8 +1,8 @@
 import type { DnsStatus } from '../../lib/dns/answer.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
 
-/** `again`: it could not be found out now. */
-export type NameStatus = 'found' | 'missing' | 'again';
+/** `again`: it could not be found out now; `forged`: there is a name, but it is somebody else's. */
+export type NameStatus = 'found' | 'missing' | 'again' | 'forged';
 
 /** Who a client is, as far as the DNS tells. */
 export interface ClientName {
@@ -21,6 +21,11 @@ export const UNKNOWN = 'unknown';
 /** A value, unless it is `unknown`. */
 export function available(value: string | undefined): string | undefined {
   return value === UNKNOWN ? undefined : value;
+}
+
+/** As RFC 5321 4.1.3 has it, other servers and milters are told: an IPv6 address says that it is one. */
+export function tagged(address: string): string {
+  return address.includes(':') ? `IPv6:${address}` : address;
 }
 
 /** A client of whom no name is known. */
@@ -51,7 +56,7 @@ export async function lookupClientName(address: string, resolver: Resolver): Pro
   return {
     name: UNKNOWN,
     reverseName: name,
-    nameStatus: statusOf(forward.status),
+    nameStatus: forward.status === 'again' ? 'again' : 'forged',
     reverseStatus: 'found',
     warning: `hostname ${name} does not resolve to address ${address}${why ?? ''}`,
   };

@@ -3,7 +3,7 @@
  * (ipc.md 3.1). Pure.
  */
 import { RECORD, RecordWriter } from '../../lib/queue/record.ts';
-import { available } from './client-name.ts';
+import { available, tagged } from './client-name.ts';
 import { writeFlags, writeOrders } from './message-orders.ts';
 import {
   type Client,
@@ -62,7 +62,7 @@ export function formatEnvelope(facts: EnvelopeFacts): Buffer {
   const origin = forwarded?.client;
   const logged = origin ?? client;
   attribute('log_client_name', logged.name);
-  attribute('log_client_address', logged.address);
+  attribute('log_client_address', tagged(logged.address));
   attribute('log_client_port', logged.port);
   attribute('log_message_origin', origin ? originLabel(origin, facts.portLogging) : client.label);
   optional('log_helo_name', origin ? available(origin.helo) : helo);

@@ -2,7 +2,7 @@
 import { quote } from '../../lib/address/address.ts';
 import type { Resolution } from '../../lib/clients/rewrite.ts';
 import type { TlsSession } from '../../lib/tls/session-facts.ts';
-import { available, type NameStatus } from './client-name.ts';
+import { available, type NameStatus, tagged } from './client-name.ts';
 import type { Client, GivenAddress } from './transaction.ts';
 
 /** What the macros tell of. */
@@ -45,14 +45,11 @@ const MACROS: Readonly<Record<string, (facts: MilterFacts) => Value>> = {
   i: ({ queueId }) => queueId,
   j: ({ settings }) => settings.myhostname,
   v: ({ settings }) => settings.milter_macro_v,
-  '{client_addr}': ({ client }) => client.address,
+  '{client_addr}': ({ client }) => tagged(client.address),
   '{client_name}': ({ client }) => client.name,
   '{client_port}': ({ client }) => available(client.port),
   '{client_ptr}': ({ client }) => client.reverseName,
-  '{client_resolve}': ({ client }) =>
-    client.nameStatus === 'missing' && client.reverseStatus === 'found'
-      ? 'FORGED'
-      : RESOLVED[client.nameStatus],
+  '{client_resolve}': ({ client }) => RESOLVED[client.nameStatus],
   '{client_connections}': ({ connections }) => String(connections),
   '{daemon_addr}': ({ client }) => client.serverAddress,
   '{daemon_name}': ({ settings }) => settings.milter_macro_daemon_name,
@@ -81,6 +78,7 @@ const RESOLVED: Readonly<Record<NameStatus, string>> = {
   found: 'OK',
   missing: 'FAIL',
   again: 'TEMP',
+  forged: 'FORGED',
 };
 
 const external = ({ recipient }: Resolution): string => quote(recipient);

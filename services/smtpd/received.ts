@@ -1,5 +1,6 @@
 import { formatDate } from '../../lib/message/date.ts';
 import { summaryOf, type TlsSession } from '../../lib/tls/session-facts.ts';
+import { tagged } from './client-name.ts';
 
 /** What the Received header of one message tells. RFC 5321 4.4. */
 export interface Trace {
@@ -29,7 +30,7 @@ export function formatReceived(trace: Trace): string[] {
   const from = trace.helo ?? trace.clientName;
   const id = trace.queueId === '' ? '' : ` id ${trace.queueId}`;
   const by = `\tby ${trace.hostname} (${trace.mailName}) with ${trace.protocol}${id}`;
-  const client = `Received: from ${from} (${trace.clientName} [${literal(trace.clientAddress)}])`;
+  const client = `Received: from ${from} (${trace.clientName} [${tagged(trace.clientAddress)}])`;
   const secured = trace.tls === undefined ? [] : describeTls(trace.tls, trace.asksForCertificate);
   const login = trace.login === undefined ? [] : [loginLine(trace.login)];
   const start = [client, ...secured, ...login];
@@ -62,9 +63,4 @@ function describeTls(tls: TlsSession, asksForCertificate = false): string[] {
 /** Nothing in a name may end the comment that it stands in. */
 function plainComment(name: string): string {
   return name.replace(/[()\\]/g, '_');
-}
-
-/** RFC 5321 4.1.3: an IPv6 address says that it is one. */
-function literal(address: string): string {
-  return address.includes(':') ? `IPv6:${address}` : address;
 }

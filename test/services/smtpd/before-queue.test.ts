@@ -153,6 +153,18 @@ const SCENES: Readonly<Record<string, Scene>> = {
     main: { smtpd_proxy_options: 'speed_adjust', smtpd_proxy_filter: 'unix:private/nobody' },
     sessions: { 'there is no filter': SEND },
   },
+  IPv6: {
+    main: {
+      inet_protocols: 'all',
+      smtpd_authorized_xclient_hosts: '127.0.0.0/8',
+      smtpd_authorized_xforward_hosts: '127.0.0.0/8 [2001:db8::]/32',
+    },
+    filter: { extensions: [XFORWARD] },
+    sessions: {
+      'a client of IPv6': [EHLO, 'XCLIENT ADDR=IPV6:2001:db8::7', ...SEND],
+      'whose client has IPv6': [EHLO, 'XFORWARD ADDR=IPV6:2001:db8::9', ...SEND.slice(1)],
+    },
+  },
   limits: {
     main: {
       message_size_limit: '2000',

@@ -9,8 +9,9 @@ import { isReady, QueueFile } from '../../../lib/queue/queue-file.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { type MilterPeer, type MilterScript, startMilterPeer } from '../../support/milter-peer.ts';
+import { freePort } from '../../support/ports.ts';
 import { commandOf, type Maker } from '../../support/real-postfix.ts';
-import { converse, type Step } from './dialogue.ts';
+import { converse, type Door, type Step } from './dialogue.ts';
 
 /** A client with milters of its own, and what it says. */
 export interface Scenario {
@@ -58,6 +59,7 @@ const SERVICES = [
   'trace unix - - n - 0 bounce',
   'flush unix n - n 1000? 0 flush',
   'anvil unix - - n - 1 anvil',
+  'tlsmgr unix - - n 1000? 1 tlsmgr',
   'error unix - - n - - error',
 ];
 
@@ -73,6 +75,7 @@ export async function startMilterServers(
   scenarios: Readonly<Record<string, Scenario>>,
   main: Readonly<Record<string, string>> = {},
   arrangements: readonly Arrangement[] = ARRANGEMENTS,
+  { isIpv6 = false } = {},
 ): Promise<MilterServers> {
   const peers = new Map<string, readonly MilterPeer[]>();
   const map: string[] = [];
@@ -81,7 +84,9 @@ export async function startMilterServers(
     const own = await Promise.all(milters.map((script) => startMilterPeer(t, script)));
     peers.set(name, own);
     const third = THIRD + Math.floor(clients.size / CLIENTS_PER_NETWORK);
-    const client = `${NETWORK}.${third}.${100 + (clients.size % CLIENTS_PER_NETWORK)}`;
+    const client = isIpv6
+      ? '::1'
+      : `${NETWORK}.${third}.${100 + (clients.size % CLIENTS_PER_NETWORK)}`;
     clients.set(name, client);
     const words = own.map(({ port }, at) =>
       settings[at] === undefined
@@ -93,7 +98,14 @@ export async function startMilterServers(
       map.push(`${one} ${value}\n`);
     }
   }
-  const hosts = new Map(arrangements.map((one, at) => [one, `${PREFIX}.${at + 1}`]));
+  const doors = new Map<Arrangement, Door>();
+  for (const [at, one] of arrangements.entries()) {
+    // There is one address of IPv6, and so all clients are one.
+    const door = isIpv6
+      ? { host: '::1', port: await freePort() }
+      : { host: `${PREFIX}.${at + 1}`, port: PORT };
+    doors.set(one, door);
+  }
   const lines = [
     ...SERVICES,
     `proxymap unix - - n - - ${commandOf('ours', 'real', 'proxymap')}`,
@@ -102,7 +114,8 @@ export async function startMilterServers(
       const [smtpd = 'ours', cleanup = 'ours'] = one.split('-') as Maker[];
       const service = cleanup === 'real' ? 'realcleanup' : 'cleanup';
       const command = commandOf('ours', smtpd, 'smtpd');
-      return `${hosts.get(one)}:${PORT} inet n - n - - ${command} -o cleanup_service_name=${service} -o syslog_name=${one}`;
+      const { host, port } = doors.get(one) as Door;
+      return `[${host}]:${port} inet n - n - - ${command} -o cleanup_service_name=${service} -o syslog_name=${one}`;
     }),
   ];
   const mail = await startMailSystem(t, {
@@ -130,10 +143,10 @@ export async function startMilterServers(
   return {
     mail,
     async play(arrangement, name, wanted = 0) {
-      const host = hosts.get(arrangement) as string;
+      const { host = '', port } = doors.get(arrangement) as Door;
       const from = clients.get(name) as string;
       const seen = mail.log().length;
-      const replies = await converse({ port: PORT, host, from }, scenarios[name]?.steps ?? []);
+      const replies = await converse({ port, host, from }, scenarios[name]?.steps ?? []);
       const log = await eventually('the end of the session', () => {
         const text = mail.log().slice(seen);
         const lines = text.split('\n').slice(0, -1);
@@ -157,6 +170,7 @@ export async function startMilterServers(
           .replace(/^(C \S+ [46]) \d+/, '$1 PORT')
           .replace(/(client_port\}\|)\d+/, '$1PORT')
           .replace(/client_port=\d+/, 'client_port=PORT')
+          .replaceAll(new RegExp(`(?<=daemon_port\\}\\||server_port=)${port}`, 'g'), 'PORT')
           .replace(
             /^C +(\d+) +\d+ +(\d+ +\d+) +(\d+)/,
             (_, stored, counts, bytes) => `C ${bytes - stored} ${counts}`,
