@@ -6,14 +6,14 @@ const NEEDS_NO_QUOTES = /^[^\x00-\x20\x7f"(),:;<>@[\\\].]+(?:\.[^\x00-\x20\x7f"(
 const SPECIAL = /["\\]/g;
 
 /**
- * Quotes the local part of an internal address where RFC 5322 wants it: `"a b"@example.com`. A source
- * route (`@a,@b:`) is left alone.
+ * Quotes the local part of an internal address where RFC 5322 wants it: `"a b"@example.com`,
+ * `""@example.com`. A source route (`@a,@b:`) is left alone, and so is nobody at all.
  */
 export function externalForm(address: string): string {
   const start = address.startsWith('@') ? address.indexOf(':') + 1 : 0;
   const at = address.lastIndexOf('@');
   const end = at < start ? address.length : at;
   const local = address.slice(start, end);
-  if (local === '' || NEEDS_NO_QUOTES.test(local)) return address;
+  if (address === '' || NEEDS_NO_QUOTES.test(local)) return address;
   return `${address.slice(0, start)}"${local.replace(SPECIAL, '\\$&')}"${address.slice(end)}`;
 }

@@ -54,6 +54,8 @@ const NOTHING = Buffer.alloc(0);
 export class ContentReader implements ContentInput {
   readonly #rules: ContentRules;
   readonly #hasDots: boolean;
+  /** The end of a line is CR LF: another CR before it is content. */
+  readonly #isStrict: boolean;
   #carry: Buffer = NOTHING;
   /** The line at hand has already filled an `L` record. */
   #inLongLine = false;
@@ -66,6 +68,7 @@ export class ContentReader implements ContentInput {
   constructor(rules: ContentRules) {
     this.#rules = { ...rules, lineBytesMax: Math.min(rules.lineBytesMax, LENGTH_MAX) };
     this.#hasDots = rules.framing === 'dot';
+    this.#isStrict = rules.newlines !== 'accept';
     // Postfix leaves the first line of a chunk as it is.
     this.#first = this.#hasDots;
   }
@@ -108,8 +111,8 @@ export class ContentReader implements ContentInput {
       }
       if (lineFeed === -1) break;
       let end = lineFeed;
-      while (end > start && input[end - 1] === CR) end -= 1;
-      const hasReturn = end < lineFeed;
+      const hasReturn = end > start && input[end - 1] === CR;
+      if (hasReturn) end = this.#isStrict ? end - 1 : withoutReturns(input, start, end);
       if (!hasReturn) this.#bare = true;
       const next = lineFeed + 1;
       if (this.#isLoneDot(input, start, end)) {
@@ -181,6 +184,13 @@ export class ContentReader implements ContentInput {
     const out = isSpace ? writeRecord(output, at, TYPE_LINE, text, 0, 0) : at;
     return writeRecord(output, out, TYPE_LINE, text, 0, text.length);
   }
+}
+
+/** @returns the end of a line without all the CRs there */
+function withoutReturns(input: Buffer, start: number, lineEnd: number): number {
+  let end = lineEnd;
+  while (end > start && input[end - 1] === CR) end -= 1;
+  return end;
 }
 
 function startsWith(line: Buffer, text: string): boolean {

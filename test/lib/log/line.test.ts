@@ -291,7 +291,7 @@ test('addresses are logged in external form', () => {
     ['.a@c', '".a"@c'],
     ['ünï@c', 'ünï@c'],
     ['local only', '"local only"'],
-    ['@c', '@c'],
+    ['@c', '""@c'],
     ['@a,@b:c d@e', '@a,@b:"c d"@e'],
   ] as const) {
     assert.equal(externalForm(internal), external);

@@ -71,7 +71,7 @@ const CASES: readonly {
     ended: true,
     rest: 'QUIT\r\n',
   },
-  { name: 'several CRs', input: 'a\r\r\n.\r\n', records: ['N:a'], ended: true },
+  { name: 'several CRs', input: 'a\r\r\n.\r\n', records: ['N:a\r'], ended: true },
   { name: 'a bare CR', input: 'a\rb\r\n.\r\n', records: ['N:a\rb'], ended: true },
   {
     name: 'an empty line',
@@ -125,6 +125,8 @@ const ENDINGS: Readonly<Record<string, Readonly<Record<NewlineRule, boolean>>>> 
   '\n.\r\n': { accept: true, normalize: false, reject: false },
   '\r\n.\n': { accept: true, normalize: false, reject: false },
   '\n.\n': { accept: true, normalize: false, reject: false },
+  '\r\r\n.\r\n': { accept: true, normalize: true, reject: true },
+  '\r\n.\r\r\n': { accept: true, normalize: false, reject: false },
   '\r.\r\n': { accept: false, normalize: false, reject: false },
   '\r.\r': { accept: false, normalize: false, reject: false },
 };
