@@ -10,6 +10,7 @@ import { clearPasswordWarnings } from './clear-passwords.ts';
 import { configurationTroubles } from './configuration-check.ts';
 import { unhonoured } from './honoured.ts';
 import { ownershipWarnings } from './ownership.ts';
+import { saslWarnings } from './sasl-check.ts';
 
 /** A directory below queue_directory: who owns it, and its mode. security.md section 3. */
 interface Place {
@@ -86,6 +87,7 @@ export function checkWarnings(administration: Administration): void {
   for (const line of owners) log.warn(line);
   for (const line of unhonoured(configuration)) log.warn(line);
   for (const line of clearPasswordWarnings(configuration)) log.warn(line);
+  for (const line of saslWarnings(configuration)) log.warn(line);
 }
 
 function createMissing({ configuration }: Administration): void {

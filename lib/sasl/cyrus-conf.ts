@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { splitList } from '../config/list.ts';
 import { FatalError } from '../log/fatal.ts';
+import { CRAM_MD5, LOGIN, PLAIN, SCRAM_SHA_256 } from './mechanism.ts';
 
 export interface CyrusConf {
   /** How passwords are checked: one after the other, until one says yes. */
@@ -12,6 +13,8 @@ export interface CyrusConf {
   /** Its socket. */
   readonly saslauthdPath: string;
   readonly sasldbPath: string;
+  /** What it asks for in vain, a text for each. */
+  readonly warnings: readonly string[];
 }
 
 const SASLAUTHD_PATH = '/var/run/saslauthd/mux';
@@ -19,6 +22,30 @@ const SASLDB_PATH = '/etc/sasldb2';
 const FILE_BYTES_MAX = 64 * 1024;
 const METHODS = ['saslauthd', 'auxprop'] as const;
 const PLUGINS = ['sasldb'];
+/** Of all mechanisms of the library, those that are built; the others need what saslauthd keeps to itself. */
+const ASKING = [PLAIN.name, LOGIN.name];
+const KNOWING = [SCRAM_SHA_256.name, CRAM_MD5.name];
+const HONOURED: ReadonlySet<string> = new Set([
+  'auxprop_plugin',
+  'mech_list',
+  'pwcheck_method',
+  'saslauthd_path',
+  'sasldb_path',
+  // What there is to be said goes to our own log.
+  'log_level',
+]);
+/** Debian's place for smtpd.conf, after the one beside main.cf, and the library's own. */
+const DIRECTORIES = ['/usr/lib/sasl', '/etc/sasl2', '/usr/lib/sasl2'];
+
+/**
+ * Where to look for `smtpd.conf`.
+ *
+ * @param given cyrus_sasl_config_path
+ * @param directory of main.cf
+ */
+export function cyrusDirectories(given: string, directory: string): string[] {
+  return [...given.split(':').filter(Boolean), join(directory, 'sasl'), ...DIRECTORIES];
+}
 
 /**
  * Reads the first `name.conf` that is there.
@@ -67,11 +94,37 @@ export function parseCyrusConf(text: string, file: string): CyrusConf {
     });
   };
   known('auxprop_plugin', PLUGINS, 'sasldb');
-  const mechanisms = splitList((settings.get('mech_list')?.value ?? '').toUpperCase());
+  const methods = known('pwcheck_method', METHODS, 'auxprop');
+  const { value: list = '', place = file } = settings.get('mech_list') ?? {};
+  const mechanisms = splitList(list.toUpperCase());
+  const warnings = [...settings]
+    .filter(([name]) => !HONOURED.has(name))
+    .map(([name, setting]) => `${setting.place}: ${name} is not honoured by Posthaste`);
   return {
-    methods: known('pwcheck_method', METHODS, 'auxprop'),
+    methods,
     mechanisms: mechanisms.length === 0 ? undefined : mechanisms,
+    warnings: [...warnings, ...mechanismTroubles(mechanisms, methods.includes('auxprop'), place)],
     saslauthdPath: settings.get('saslauthd_path')?.value ?? SASLAUTHD_PATH,
     sasldbPath: settings.get('sasldb_path')?.value ?? SASLDB_PATH,
   };
+}
+
+/** @throws {FatalError} when there is nothing left to log in with */
+function mechanismTroubles(
+  listed: readonly string[],
+  knowsPasswords: boolean,
+  place: string,
+): string[] {
+  const built = knowsPasswords ? [...KNOWING, ...ASKING] : ASKING;
+  const missing = listed.filter((name) => !built.includes(name));
+  if (missing.length > 0 && missing.length === listed.length) {
+    throw new FatalError(
+      `${place}: mech_list: none of ${listed.join(', ')} can be had from Posthaste: specify some of ${built.join(', ')}`,
+    );
+  }
+  return missing.map((name) =>
+    KNOWING.includes(name)
+      ? `${place}: mech_list: ${name} is not offered: saslauthd can only check PLAIN and LOGIN`
+      : `${place}: mech_list: ${name} is not built in Posthaste: clients are offered the others`,
+  );
 }

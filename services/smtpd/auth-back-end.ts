@@ -1,12 +1,11 @@
 /** smtpd_sasl_type: opens the one that checks passwords. */
 import { isIP, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { parsePort, splitInetName } from '../../lib/config/inet-name.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import { connectTo, type HostAddress } from '../../lib/net/connect.ts';
 import { CyrusBackEnd } from '../../lib/sasl/cyrus.ts';
-import { readCyrusConf } from '../../lib/sasl/cyrus-conf.ts';
+import { cyrusDirectories, readCyrusConf } from '../../lib/sasl/cyrus-conf.ts';
 import { DovecotBackEnd } from '../../lib/sasl/dovecot-client.ts';
 import type { SaslBackEnd } from '../../lib/sasl/exchange.ts';
 import type { ServiceContext } from '../../lib/server/service.ts';
@@ -49,16 +48,13 @@ export function openBackEnd(context: Context, resolver: Resolver): SaslBackEnd {
   }
 }
 
-/** Debian's place for smtpd.conf, after the one beside main.cf, and the library's own. */
-const CYRUS_DIRECTORIES = ['/usr/lib/sasl', '/etc/sasl2', '/usr/lib/sasl2'];
-
 function openCyrus({ parameters, configuration, log }: Context): SaslBackEnd {
   const { cyrus_sasl_config_path: given, smtpd_sasl_path: name } = parameters;
-  const own = join(configuration.directory, 'sasl');
   // Debian's Postfix does not even look at the parameter.
-  const directories = [...given.split(':').filter(Boolean), own, ...CYRUS_DIRECTORIES];
+  const conf = readCyrusConf(name, cyrusDirectories(given, configuration.directory));
+  for (const text of conf.warnings) log.warn(text);
   return new CyrusBackEnd({
-    conf: readCyrusConf(name, directories),
+    conf,
     hostname: parameters.myhostname,
     realm: parameters.smtpd_sasl_local_domain,
     service: parameters.smtpd_sasl_service,

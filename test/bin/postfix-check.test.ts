@@ -242,3 +242,28 @@ test('postfix check names the services that take passwords in the clear', { skip
     ['smtp', '2528'],
   );
 });
+
+test('postfix check names what smtpd.conf of the Cyrus library asks for in vain', { skip }, (t) => {
+  const place = instance(t, 'smtpd_sasl_auth_enable = yes\nsmtpd_tls_auth_only = yes\n');
+  const conf = (name: string) => join(place.config, 'sasl', `${name}.conf`);
+  mkdirSync(join(place.config, 'sasl'));
+  writeFileSync(conf('smtpd'), 'pwcheck_method: saslauthd\nmech_list: PLAIN DIGEST-MD5\n');
+  writeFileSync(conf('sql'), 'pwcheck_method: auxprop\nauxprop_plugin: sql\n');
+  const inet = (name: string, options = '') => `${name} inet n - n - - smtpd${options}\n`;
+  const entries = [
+    inet('smtp'),
+    inet('2525'),
+    inet('2526', ' -o smtpd_sasl_path=sql'),
+    inet('2527', ' -o smtpd_sasl_path=sql -o smtpd_sasl_type=dovecot'),
+    inet('2528', ' -o smtpd_sasl_path=sql -o smtpd_sasl_auth_enable=no'),
+  ];
+  writeSettled(join(place.config, 'master.cf'), MASTER + entries.join(''));
+  const { stderr } = spawnSync(OURS, ['-c', place.config, 'check'], { encoding: 'utf8' });
+  assert.deepEqual(
+    stderr.split('\n').flatMap((line) => /warning: (.*\/sasl\/.*)/.exec(line)?.[1] ?? []),
+    [
+      `${conf('smtpd')}, line 2: mech_list: DIGEST-MD5 is not built in Posthaste: clients are offered the others`,
+      `${conf('sql')}, line 2: auxprop_plugin: "sql" is not built in Posthaste: specify some of sasldb: clients can't log in`,
+    ],
+  );
+});

@@ -79,7 +79,8 @@ test('all mechanisms take the right password, and no other', {
 }, async (t) => {
   const credentials = { user: 'joe', password: 'secret' };
   const sasldb = writeSasldb(t, { 'joe@mx.lab.test': credentials.password });
-  const files = { 'sasl/all.conf': `sasldb_path: ${sasldb}\n` };
+  const listed = 'mech_list: PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 DIGEST-MD5';
+  const files = { 'sasl/all.conf': `sasldb_path: ${sasldb}\n${listed}\n` };
   const dovecot = saslWith(await startDovecot(t, { joe: credentials.password }));
   const settings = { sasldb: cyrus('all'), dovecot };
   const pairs = await startServerPairs(t, settings, { files });
@@ -90,4 +91,7 @@ test('all mechanisms take the right password, and no other', {
       assert.deepEqual(await tryMechanisms(door, mechanisms, credentials), expected);
     }
   }
+  await pairs.sasldb.mail.waitForLog(
+    /ours-sasldb\/smtpd.*all\.conf, line 2: mech_list: DIGEST-MD5 is not built in Posthaste/,
+  );
 });
