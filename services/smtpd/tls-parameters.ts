@@ -17,6 +17,7 @@ export const TLS_PARAMETERS = [
   'smtpd_tls_dkey_file',
   'smtpd_tls_eccert_file',
   'smtpd_tls_eckey_file',
+  // As in Postfix, nobody looks at the grade, and at the curves of grades.
   'smtpd_tls_eecdh_grade',
   'smtpd_tls_exclude_ciphers',
   'smtpd_tls_fingerprint_digest',

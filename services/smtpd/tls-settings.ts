@@ -98,22 +98,9 @@ export function readOptions(
   return opensslOptions(wishes, warn);
 }
 
-/** The names of the groups that keys may be exchanged in. */
-export function readGroups(settings: Settings, warn: Warn): string[] {
-  switch (settings.smtpd_tls_eecdh_grade.toLowerCase()) {
-    case 'strong':
-      return [settings.tls_eecdh_strong_curve];
-    case 'ultra':
-      return [settings.tls_eecdh_ultra_curve];
-    case 'auto':
-    case 'none':
-      return splitList(settings.tls_eecdh_auto_curves.replaceAll(':', ' '));
-    default:
-      warn(
-        `smtpd_tls_eecdh_grade: no such grade: "${settings.smtpd_tls_eecdh_grade}", using "auto"`,
-      );
-      return splitList(settings.tls_eecdh_auto_curves.replaceAll(':', ' '));
-  }
+/** The names of the groups that keys may be exchanged in. Grades count no more since Postfix 3.6. */
+export function readGroups(settings: Settings): string[] {
+  return splitList(settings.tls_eecdh_auto_curves);
 }
 
 /** `0` to `4`: lines of the log about TLS. */

@@ -152,7 +152,7 @@ export class SmtpdTls {
     }
     this.#pairs = certificates.pairs;
     this.#dhParameters = readDhParameters(dhFile, warn);
-    this.#groups = knownGroups(readGroups(parameters, warn), warn);
+    this.#groups = knownGroups(readGroups(parameters), warn);
   }
 
   /** Without it, clients that ask for TLS are told to come back. */
