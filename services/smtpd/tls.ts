@@ -243,7 +243,7 @@ export class SmtpdTls {
     client: string,
   ): Promise<{ id: string; pairs: () => KeyPair[] } | undefined> {
     if (name === undefined || this.#names.tables.length === 0) return undefined;
-    if (!isHostname(name)) {
+    if (!isHostname(name) || name.endsWith('.')) {
       this.#log.warn(`TLS SNI from ${client} is invalid: ${name}`);
       return undefined;
     }
