@@ -16,7 +16,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const configuration = loadConfiguration({ directory: options.value('c') });
   importEnvironment(configuration);
   process.chdir(configuration.queuePath());
-  const trouble = await wakeUp(`${group}/${service}`, request);
+  const trouble = await wakeUp(`${group}/${service}`, request, configuration);
   if (trouble === undefined) return 0;
   say('postkick', `warning: ${trouble.text}`);
   const hint = trouble.denied ? 'run this as root' : 'perhaps the mail system is down';

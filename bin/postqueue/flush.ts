@@ -27,7 +27,7 @@ export async function flushAll(configuration: Configuration, warn: Warn): Promis
     [configuration.get('pickup_service_name'), LOOK],
   ] as const;
   for (const [name, bytes] of names) {
-    const trouble = await wakeUp(`public/${name}`, bytes);
+    const trouble = await wakeUp(`public/${name}`, bytes, configuration);
     if (trouble !== undefined) await refuse(trouble, configuration, warn);
   }
 }

@@ -128,7 +128,7 @@ class MaildropFile implements SubmissionSink {
 
   async #wakePickup(): Promise<void> {
     const path = `public/${this.#configuration.get('pickup_service_name')}`;
-    if (await trigger(path, 'W')) return;
+    if (await trigger(path, 'W', this.#configuration.get('trigger_timeout'))) return;
     this.#onWarning(`unable to look up ${path}: No such file or directory`);
   }
 }

@@ -1,25 +1,33 @@
 import { closeSync, constants, lstatSync, openSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { after, type Timer } from '../clock/clock.ts';
+import { after, monotonic, sleep, type Timer } from '../clock/clock.ts';
 import { KEEP } from '../ipc/keep.ts';
 import { connectTo } from '../net/connect.ts';
 
-/** trigger_timeout: longest wait for somebody to answer. */
-const CONNECT_MS = 10_000;
-/** How long a connection is held open: its end is how a server knows that we are done. */
-const HOLD_MS = 110_000;
+/** How much longer a connection is held open: its end is how a server knows that we are done. */
+const HOLD_MS = 100_000;
+/** How often a full fifo is tried again. */
+const RETRY_MS = 50;
 
 /**
- * Wakes a service up: `trigger('public/pickup', 'W')`. ipc.md 1.9. It waits until the bytes are on
- * their way, for a short time at most, and keeps no process alive.
+ * Wakes a service up: `trigger('public/pickup', 'W', seconds)`. ipc.md 1.9. It waits until the bytes
+ * are on their way, for trigger_timeout at most, and keeps no process alive.
  *
  * @returns false when the service is not there
  */
-export async function trigger(path: string, bytes: string): Promise<boolean> {
+export async function trigger(
+  path: string,
+  bytes: string,
+  timeoutSeconds: number,
+): Promise<boolean> {
+  const timeoutMs = timeoutSeconds * 1000;
   try {
-    if (lstatSync(path).isFIFO()) return writeToFifo(path, bytes);
-    const socket = await openSocket(path);
-    const hold = after(HOLD_MS, () => socket.destroy()).unref();
+    if (lstatSync(path).isFIFO()) {
+      await writeToFifo(path, bytes, timeoutMs);
+      return true;
+    }
+    const socket = await openSocket(path, timeoutMs);
+    const hold = after(timeoutMs + HOLD_MS, () => socket.destroy()).unref();
     socket.once('close', () => hold.stop());
     await new Promise<void>((resolve) => socket.write(`${bytes}\0`, () => resolve()));
     return !socket.errored;
@@ -28,8 +36,8 @@ export async function trigger(path: string, bytes: string): Promise<boolean> {
   }
 }
 
-async function openSocket(path: string): Promise<Socket> {
-  const socket = await connectTo({ path }, { connectMs: CONNECT_MS });
+async function openSocket(path: string, timeoutMs: number): Promise<Socket> {
+  const socket = await connectTo({ path }, { connectMs: timeoutMs });
   socket.on('error', () => {});
   // Whatever a server answers or not, we have said everything.
   socket.on('data', () => socket.destroy());
@@ -38,12 +46,24 @@ async function openSocket(path: string): Promise<Socket> {
   return socket;
 }
 
-function writeToFifo(path: string, bytes: string): boolean {
+/** A fifo that stays full has a reader who will find enough to do. @throws when it has no reader */
+async function writeToFifo(path: string, bytes: string, timeoutMs: number): Promise<void> {
   const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  const end = monotonic() + timeoutMs;
   try {
-    return writeSync(fd, bytes) > 0;
+    while (!isWritten(fd, bytes) && monotonic() < end) await sleep(RETRY_MS);
   } finally {
     closeSync(fd);
+  }
+}
+
+function isWritten(fd: number, bytes: string): boolean {
+  try {
+    writeSync(fd, bytes);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
+    throw error;
   }
 }
 
@@ -53,6 +73,7 @@ function writeToFifo(path: string, bytes: string): boolean {
  */
 export class TriggerClient {
   readonly #path: string;
+  readonly #connectMs: number;
   #socket: Socket | undefined;
   #idle: Timer | undefined;
   /** Sent, and not yet acknowledged. */
@@ -61,8 +82,10 @@ export class TriggerClient {
   #next = '';
   #connecting = false;
 
-  constructor(path: string) {
+  /** `timeoutSeconds`: trigger_timeout. */
+  constructor(path: string, timeoutSeconds: number) {
     this.#path = path;
+    this.#connectMs = timeoutSeconds * 1000;
   }
 
   /** Wakes the service up, now or right after it has taken the trigger before. */
@@ -92,7 +115,7 @@ export class TriggerClient {
 
   #connect(): void {
     this.#connecting = true;
-    connectTo({ path: this.#path }, { connectMs: CONNECT_MS })
+    connectTo({ path: this.#path }, { connectMs: this.#connectMs })
       .then((socket) => this.#useSocket(socket))
       // Nobody there: the service looks for work itself when it starts.
       .catch(() => this.#forget())

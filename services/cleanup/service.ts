@@ -74,7 +74,10 @@ export const cleanup: ConnectionService<CleanupParameter, Cleanup> = {
         socketPath: `private/${parameters.address_verify_service_name}`,
         ...clients,
       }),
-      qmgr: new TriggerClient(`public/${parameters.queue_service_name}`),
+      qmgr: new TriggerClient(
+        `public/${parameters.queue_service_name}`,
+        parameters.trigger_timeout,
+      ),
       log,
       milters: openMilters(parameters, log),
       checkThreads,

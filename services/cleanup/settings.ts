@@ -65,6 +65,7 @@ export const CLEANUP_PARAMETERS = [
   'strict_8bitmime_body',
   'strict_mime_encoding_domain',
   'trace_service_name',
+  'trigger_timeout',
   'undisclosed_recipients_header',
   'virtual_alias_address_length_limit',
   'virtual_alias_expansion_limit',

@@ -1,6 +1,5 @@
 /** What flush(8) does for each request: ipc.md 3.8. */
 
-import { trigger } from '../../lib/clients/trigger.ts';
 import type { MatchList } from '../../lib/config/match-list.ts';
 import type { Log } from '../../lib/log/log.ts';
 import { printable } from '../../lib/log/printable.ts';
@@ -21,8 +20,7 @@ export interface FlushSettings {
   /** fast_flush_domains: the sites that have a log. */
   readonly domains: MatchList;
   readonly hashing: Hashing;
-  /** `public/qmgr` */
-  readonly queueSocket: string;
+  readonly triggerQueueManager: (bytes: string) => Promise<boolean>;
   readonly refreshSeconds: number;
   readonly purgeSeconds: number;
   readonly log: Log;
@@ -67,8 +65,8 @@ async function addMessage(
 async function sendSite(site: string, settings: FlushSettings): Promise<number> {
   const path = siteLogPath(site);
   if (path === undefined || !(await settings.domains.matchName(site)).matched) return STATUS.deny;
-  await trigger(settings.queueSocket, UNTHROTTLE);
-  if (await sendLogged(path, settings)) await trigger(settings.queueSocket, SCAN);
+  await settings.triggerQueueManager(UNTHROTTLE);
+  if (await sendLogged(path, settings)) await settings.triggerQueueManager(SCAN);
   return STATUS.ok;
 }
 
@@ -76,7 +74,7 @@ async function sendFile(queueId: string, settings: FlushSettings): Promise<numbe
   const id = parseQueueId(queueId);
   if (id === undefined) return STATUS.bad;
   if (makeDue(id, settings.hashing, { unthrottle: true })) {
-    await trigger(settings.queueSocket, SCAN);
+    await settings.triggerQueueManager(SCAN);
   }
   return STATUS.ok;
 }
@@ -87,7 +85,7 @@ async function sendOld(settings: FlushSettings, ageSeconds: number): Promise<num
   for (const path of oldLogs(ageSeconds, settings.purgeSeconds)) {
     moved = (await sendLogged(path, settings)) || moved;
   }
-  if (moved) await trigger(settings.queueSocket, SCAN);
+  if (moved) await settings.triggerQueueManager(SCAN);
   return STATUS.ok;
 }
 

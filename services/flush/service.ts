@@ -1,3 +1,4 @@
+import { trigger } from '../../lib/clients/trigger.ts';
 import { type AuthorizedUsers, openAuthorizedUsers } from '../../lib/config/authorized-users.ts';
 import { openMatchList } from '../../lib/config/match-list.ts';
 import { announcement } from '../../lib/ipc/attributes.ts';
@@ -33,7 +34,8 @@ export const flush: ConnectionService<
   | 'fast_flush_refresh_time'
   | 'hash_queue_depth'
   | 'hash_queue_names'
-  | 'queue_service_name',
+  | 'queue_service_name'
+  | 'trigger_timeout',
   State
 > = {
   name: 'flush',
@@ -43,6 +45,7 @@ export const flush: ConnectionService<
     'hash_queue_depth',
     'hash_queue_names',
     'queue_service_name',
+    'trigger_timeout',
   ],
   requires: 'unlimited',
 
@@ -51,7 +54,8 @@ export const flush: ConnectionService<
     const settings: FlushSettings = {
       domains: openMatchList(configuration, 'fast_flush_domains', open),
       hashing: hashingOf(parameters),
-      queueSocket: `public/${parameters.queue_service_name}`,
+      triggerQueueManager: (bytes) =>
+        trigger(`public/${parameters.queue_service_name}`, bytes, parameters.trigger_timeout),
       refreshSeconds: parameters.fast_flush_refresh_time,
       purgeSeconds: parameters.fast_flush_purge_time,
       log,

@@ -20,7 +20,7 @@ for (const maker of MAKERS) {
     const only = SERVICES.map(([, , line]) => line);
     const mail = await startSystemOf(t, maker, { relayPort: 1, only });
     for (const [name, socket] of SERVICES) {
-      await trigger(join(mail.queue, socket), 'x');
+      await trigger(join(mail.queue, socket), 'x', 10);
       await mail.waitForLog(new RegExp(`fatal: service ${name} requires a process limit of 0`));
     }
   });

@@ -15,7 +15,7 @@ const SOCKET = 'public/trigger';
 test('a trigger wakes it up: taken, then available', async (t) => {
   const master = scriptedMaster(t);
   const daemon = master.start({ program: PROGRAM, listen: SOCKET });
-  assert.equal(await trigger(master.path(SOCKET), 'FADI'), true);
+  assert.equal(await trigger(master.path(SOCKET), 'FADI', 10), true);
   await master.waitForLog(/woken by "FADI\\u0000"/);
   await eventually('the reports', () => daemon.reports.length === 2);
   assert.deepEqual(daemon.reports, [0, 1]);
@@ -41,7 +41,7 @@ test('a client that asks for something else is served', async (t) => {
 test('a client of ours that triggers again and again uses one connection', async (t) => {
   const master = scriptedMaster(t, { max_use: '2' });
   const daemon = master.start({ program: PROGRAM, listen: SOCKET });
-  const client = new TriggerClient(master.path(SOCKET));
+  const client = new TriggerClient(master.path(SOCKET), 10);
   atEnd(t, () => client.close());
   for (const letter of 'abcdefgh') {
     client.trigger(letter);
@@ -55,7 +55,7 @@ test('a client of ours that triggers again and again uses one connection', async
 test('it finds the next process when the one it knew has left', async (t) => {
   const master = scriptedMaster(t);
   const first = master.start({ program: PROGRAM, listen: SOCKET });
-  const client = new TriggerClient(master.path(SOCKET));
+  const client = new TriggerClient(master.path(SOCKET), 10);
   atEnd(t, () => client.close());
   client.trigger('a');
   await master.waitForLog(/woken by "a/);
@@ -69,7 +69,7 @@ test('it finds the next process when the one it knew has left', async (t) => {
 test('a fifo', async (t) => {
   const master = scriptedMaster(t);
   master.start({ program: PROGRAM, listen: SOCKET, type: 'fifo' });
-  assert.equal(await trigger(master.path(SOCKET), 'W'), true);
+  assert.equal(await trigger(master.path(SOCKET), 'W', 10), true);
   await master.waitForLog(/woken by "W"/);
   const fd = openSync(master.path(SOCKET), 'w');
   writeSync(fd, 'I');
@@ -79,5 +79,5 @@ test('a fifo', async (t) => {
 
 test('nobody there: trigger says so, and nobody waits', async (t) => {
   const master = scriptedMaster(t);
-  assert.equal(await trigger(master.path('public/nobody'), 'W'), false);
+  assert.equal(await trigger(master.path('public/nobody'), 'W', 10), false);
 });

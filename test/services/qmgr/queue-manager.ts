@@ -114,7 +114,7 @@ export function newQueueManager(
     },
     leave: () => stopped(),
     async trigger(bytes) {
-      await trigger(join(directory, 'public/qmgr'), bytes);
+      await trigger(join(directory, 'public/qmgr'), bytes, 10);
     },
     log: () => readLog(join(base, 'log')),
     async waitForLog(pattern) {
