@@ -20,6 +20,8 @@ export type Kind =
 export interface Bounds {
   readonly min?: number;
   readonly max?: number;
+  /** A text is one of these, in small letters or capitals. */
+  readonly words?: readonly string[];
 }
 
 export interface Parameter<Value = string | number | boolean> {

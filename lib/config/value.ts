@@ -37,7 +37,7 @@ export function parseValue(
     case 'seconds':
       return parseSeconds(name, text, unit, parameter.bounds);
     default:
-      return checkLength(name, text, parameter.bounds);
+      return checkText(name, text, parameter.bounds);
   }
 }
 
@@ -77,12 +77,16 @@ function parseSeconds(name: string, text: string, unit: string, { min, max }: Bo
   return value;
 }
 
-function checkLength(name: string, text: string, { min, max }: Bounds): string {
+function checkText(name: string, text: string, { min, max, words }: Bounds): string {
   if (min !== undefined && text.length < min) {
     throw new ValueError(`bad string length ${text.length} < ${min}: ${name} = ${text}`);
   }
   if (max !== undefined && text.length > max) {
     throw new ValueError(`bad string length ${text.length} > ${max}: ${name} = ${text}`);
+  }
+  if (words?.includes(text.toLowerCase()) === false) {
+    const known = words.join(' or ');
+    throw new ValueError(`invalid parameter setting "${name} = ${text}", it should be ${known}`);
   }
   return text;
 }

@@ -1,7 +1,16 @@
 /**
- * An address as logs write it (info_log_address_format = external). This library knows no mail, so
- * it has its own few lines of RFC 5322 quoting.
+ * An address as logs write it, by info_log_address_format. This library knows no mail, so it has its
+ * own few lines of RFC 5322 quoting.
  */
+
+/** From the internal form of an address to that of the log. */
+export type AddressText = (address: string) => string;
+
+/** How info_log_address_format has it: `external` or `internal`. */
+export function addressTextBy(format: string): AddressText {
+  return format.toLowerCase() === 'internal' ? (address) => address : externalForm;
+}
+
 const NEEDS_NO_QUOTES = /^[^\x00-\x20\x7f"(),:;<>@[\\\].]+(?:\.[^\x00-\x20\x7f"(),:;<>@[\\\].]+)*$/;
 const SPECIAL = /["\\]/g;
 

@@ -2,7 +2,7 @@
  * The text view of an event: what follows `postfix/smtpd[604]: ` in the log. Log analysers, fail2ban
  * and administrators read these lines, so every blank and comma is a promise. Pure.
  */
-import { externalForm } from './address-text.ts';
+import { type AddressText, externalForm } from './address-text.ts';
 import { formatDelay } from './delay-text.ts';
 import type {
   ClientEvent,
@@ -16,8 +16,19 @@ import type {
 
 export { printable } from './printable.ts';
 
-/** The text of an event, not yet made printable. `delayDecimals`: delay_logging_resolution_limit. */
-export function formatEvent(event: LogEvent, delayDecimals = 2): string {
+/** What an administrator may choose about the text of events. */
+export interface LineStyle {
+  /** delay_logging_resolution_limit */
+  readonly delayDecimals: number;
+  /** info_log_address_format */
+  readonly addressText: AddressText;
+}
+
+const DEFAULT_STYLE: LineStyle = { delayDecimals: 2, addressText: externalForm };
+
+/** The text of an event, not yet made printable. */
+export function formatEvent(event: LogEvent, style: LineStyle = DEFAULT_STYLE): string {
+  const { addressText } = style;
   switch (event.kind) {
     case 'text':
       return event.queueId === undefined ? event.text : `${event.queueId}: ${event.text}`;
@@ -30,7 +41,7 @@ export function formatEvent(event: LogEvent, delayDecimals = 2): string {
     case 'client':
       return clientLine(event);
     case 'reject':
-      return rejectLine(event);
+      return rejectLine(event, addressText);
     case 'auth-failure':
       return (
         `${event.client}: SASL ${event.mechanism.slice(0, 100)} authentication failed: ` +
@@ -39,28 +50,28 @@ export function formatEvent(event: LogEvent, delayDecimals = 2): string {
     case 'tls':
       return `${event.trust} TLS connection established ${event.direction} ${event.peer}: ${event.summary}`;
     case 'content':
-      return contentLine(event);
+      return contentLine(event, addressText);
     case 'message-id': {
       const name = event.resent ? 'resent-message-id' : 'message-id';
       return `${event.queueId}: ${name}=${event.messageId === '' ? '<>' : event.messageId}`;
     }
     case 'pickup': {
       const was = event.originalQueueId === undefined ? '' : ` orig_id=${event.originalQueueId}`;
-      return `${event.queueId}: uid=${event.uid} from=<${externalForm(event.from)}>${was}`;
+      return `${event.queueId}: uid=${event.uid} from=<${addressText(event.from)}>${was}`;
     }
     case 'queued':
       return (
-        `${event.queueId}: from=<${externalForm(event.from)}>, size=${event.sizeBytes}, ` +
+        `${event.queueId}: from=<${addressText(event.from)}>, size=${event.sizeBytes}, ` +
         `nrcpt=${event.recipientCount} (queue active)`
       );
     case 'expired': {
       const status = event.forced ? 'force-expired' : 'expired';
-      return `${event.queueId}: from=<${externalForm(event.from)}>, status=${status}, returned to sender`;
+      return `${event.queueId}: from=<${addressText(event.from)}>, status=${status}, returned to sender`;
     }
     case 'removed':
       return `${event.queueId}: removed`;
     case 'delivery':
-      return deliveryLine(event, delayDecimals);
+      return deliveryLine(event, style);
     case 'notification':
       return `${event.queueId}: ${event.to} ${event.notice} notification: ${event.newQueueId}`;
     case 'super':
@@ -75,13 +86,14 @@ export function formatEvent(event: LogEvent, delayDecimals = 2): string {
   }
 }
 
-function deliveryLine(event: DeliveryEvent, decimals: number): string {
+function deliveryLine(event: DeliveryEvent, style: LineStyle): string {
+  const { delayDecimals: decimals, addressText } = style;
   const { to, origTo, connUse, delays } = event;
   const was =
-    origTo !== undefined && differs(origTo, to) ? ` orig_to=<${externalForm(origTo)}>,` : '';
+    origTo !== undefined && differs(origTo, to) ? ` orig_to=<${addressText(origTo)}>,` : '';
   const reuse = connUse !== undefined && connUse > 1 ? ` conn_use=${connUse},` : '';
   return (
-    `${event.queueId}: to=<${externalForm(to)}>,${was} relay=${event.relay},${reuse}` +
+    `${event.queueId}: to=<${addressText(to)}>,${was} relay=${event.relay},${reuse}` +
     ` delay=${formatDelay(event.delay, decimals)}, delays=${formatDelay(delays[0], decimals)}` +
     `/${formatDelay(delays[1], decimals)}/${formatDelay(delays[2], decimals)}` +
     `/${formatDelay(delays[3], decimals)}, dsn=${event.dsn}, status=${event.status} (${event.text})`
@@ -124,26 +136,26 @@ function clientLine(event: ClientEvent): string {
   return line;
 }
 
-function rejectLine(event: RejectEvent): string {
+function rejectLine(event: RejectEvent, addressText: AddressText): string {
   const { queueId = 'NOQUEUE', action, stage, client, text } = event;
-  return `${queueId}: ${action}: ${stage} from ${client}: ${text};${envelopeText(event)}`;
+  return `${queueId}: ${action}: ${stage} from ${client}: ${text};${envelopeText(event, addressText)}`;
 }
 
-function contentLine(event: ContentEvent): string {
+function contentLine(event: ContentEvent, addressText: AddressText): string {
   const where = event.line === undefined ? event.part : `${event.part} ${event.line}`;
   const start = `${event.queueId}: ${event.action}: ${where} from ${event.client}`;
   const rest = event.text === undefined ? '' : `: ${event.text}`;
-  const envelope = envelopeText(event);
+  const envelope = envelopeText(event, addressText);
   // A milter's verdict reads like smtpd's: text first. A check's own words come last.
   if (event.line === undefined) return `${start}${rest};${envelope}`;
   return `${start};${envelope}${rest}`;
 }
 
 /** ` from=<> to=<> proto=ESMTP helo=<x>`: what was known of the transaction. */
-function envelopeText(event: RejectEvent | ContentEvent): string {
+function envelopeText(event: RejectEvent | ContentEvent, addressText: AddressText): string {
   let text = '';
-  if (event.from !== undefined) text += ` from=<${externalForm(event.from)}>`;
-  if (event.to !== undefined) text += ` to=<${externalForm(event.to)}>`;
+  if (event.from !== undefined) text += ` from=<${addressText(event.from)}>`;
+  if (event.to !== undefined) text += ` to=<${addressText(event.to)}>`;
   if (event.protocol !== undefined) text += ` proto=${event.protocol}`;
   if (event.helo !== undefined) text += ` helo=<${event.helo}>`;
   return text;

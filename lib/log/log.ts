@@ -6,10 +6,11 @@ import { type Logger, pino } from 'pino';
 import { dateOf, now } from '../clock/clock.ts';
 import { sendDatagram } from '../os/sockets.ts';
 import { openSyslog } from '../os/syslog.ts';
+import { addressTextBy } from './address-text.ts';
 import { type Counters, countEvent } from './counters.ts';
 import type { LogEvent } from './event.ts';
 import { jsonFields } from './json-line.ts';
-import { formatEvent } from './line.ts';
+import { formatEvent, type LineStyle } from './line.ts';
 import { openMaillogFile } from './maillog-file.ts';
 import { LinePrefix, shortHostname } from './prefix.ts';
 import { asciiOnly, printableLine } from './printable.ts';
@@ -97,9 +98,9 @@ export function openLog(options: LogOptions): Log {
 }
 
 function logWith(logger: PinoLogger, setup: Setup, counters: Counters): Log {
-  const { sink, verbose, delayDecimals } = setup;
+  const { sink, verbose } = setup;
   const messageOf = (event: LogEvent) =>
-    setup.json ? printableLine(formatEvent(event, delayDecimals)) : undefined;
+    setup.json ? printableLine(formatEvent(event, setup.style)) : undefined;
   const at = (level: keyof typeof LEVELS) => (given: LogEvent | string) => {
     const event: LogEvent = typeof given === 'string' ? { kind: 'text', text: given } : given;
     logger[level](event, messageOf(event));
@@ -124,8 +125,8 @@ function logWith(logger: PinoLogger, setup: Setup, counters: Counters): Log {
 }
 
 /** One finished line of text, without its prefix. */
-function textOf(severity: Severity, event: LogEvent, { delayDecimals, ascii }: Setup): string {
-  const line = printableLine(SEVERITY_WORDS[severity] + formatEvent(event, delayDecimals));
+function textOf(severity: Severity, event: LogEvent, { style, ascii }: Setup): string {
+  const line = printableLine(SEVERITY_WORDS[severity] + formatEvent(event, style));
   return ascii ? asciiOnly(line) : line;
 }
 
@@ -183,7 +184,7 @@ interface Setup {
   readonly host: string;
   readonly json: boolean;
   readonly verbose: boolean;
-  readonly delayDecimals: number;
+  readonly style: LineStyle;
   /** smtputf8_enable = no: no UTF-8 in lines of text. */
   readonly ascii: boolean;
 }
@@ -196,9 +197,12 @@ function readSetup(options: LogOptions): Setup {
   const { to = 'log', program, verbose = false } = options;
   const sink = to === 'terminal' ? undefined : openSink(text, host, tag, json);
   const terminal = to === 'log' ? undefined : terminalSink(options.label ?? program);
-  const delayDecimals = Number(text('delay_logging_resolution_limit') || 2);
+  const style = {
+    delayDecimals: Number(text('delay_logging_resolution_limit') || 2),
+    addressText: addressTextBy(text('info_log_address_format')),
+  };
   const ascii = text('smtputf8_enable') === 'no';
-  return { sink, terminal, tag, host, json, verbose, delayDecimals, ascii };
+  return { sink, terminal, tag, host, json, verbose, style, ascii };
 }
 
 /** Before main.cf is read there is no program part, except by order of MAIL_LOGTAG. */

@@ -68,6 +68,7 @@ export function runDaemon<P extends ParameterName, S>(
     const opened = openLog({ program, configuration, verbose });
     log = opened;
     for (const warning of configuration.warnings) opened.warn(warning);
+    configuration.get('info_log_address_format');
     check(service, options, serviceName);
     process.chdir(configuration.get('queue_directory'));
     start(service, skeleton, { options, serviceName, configuration, log: opened }).catch(fail);

@@ -3,6 +3,7 @@ export const PARAMETERS = [
   'disable_vrfy_command',
   'dnsblog_service_name',
   'inet_protocols',
+  'info_log_address_format',
   'line_length_limit',
   'message_size_limit',
   'myhostname',

@@ -7,11 +7,11 @@
  * postscreen(8).
  */
 
-import { quote } from '../../lib/address/address.ts';
 import { now } from '../../lib/clock/clock.ts';
 import { splitList } from '../../lib/config/configuration.ts';
 import { type MatchList, MatchListError, openMatchList } from '../../lib/config/match-list.ts';
 import { parseProtocols } from '../../lib/config/networks.ts';
+import { type AddressText, addressTextBy } from '../../lib/log/address-text.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
 import { ProxyHeaderError } from '../../lib/net/proxy-header.ts';
@@ -66,6 +66,7 @@ export const postscreen: EventService<Name, Screen> = {
 export class Screen {
   readonly parameters: Parameters;
   readonly log: Log;
+  readonly #addressText: AddressText;
   readonly tests: Readonly<Record<Test, TestSettings>>;
   readonly denyAction: Action;
   readonly tls: { readonly isOffered: boolean; readonly isRequired: boolean };
@@ -102,6 +103,7 @@ export class Screen {
     const { parameters, configuration, log, tables } = context;
     this.parameters = parameters;
     this.log = log;
+    this.#addressText = addressTextBy(parameters.info_log_address_format);
     this.tests = readTests(parameters);
     this.denyAction = readAction(parameters, 'postscreen_denylist_action');
     this.tls = readTls(parameters, (text) => log.warn(text));
@@ -276,7 +278,8 @@ export class Screen {
   /** What RCPT was answered, for the log. */
   logRejected({ session, sender, protocol, helo }: Engine, recipient: string): void {
     const reply = this.replies.softened(session.recipientReply);
-    const who = `from=<${quote(sender ?? '')}>, to=<${quote(recipient)}>`;
+    const [from, to] = [sender ?? '', recipient].map(this.#addressText);
+    const who = `from=<${from}>, to=<${to}>`;
     const how = `proto=${protocol}, helo=<${helo ?? ''}>`;
     this.log.info(`NOQUEUE: reject: RCPT from ${session.label}: ${reply}; ${who}, ${how}`);
   }

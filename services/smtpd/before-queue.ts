@@ -10,6 +10,7 @@ import type { CleanupMessage, CleanupResult } from '../../lib/clients/cleanup.ts
 import { splitList } from '../../lib/config/list.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
 import { encodeXtext } from '../../lib/dsn/xtext.ts';
+import { type AddressText, addressTextBy } from '../../lib/log/address-text.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
 import { RECORD } from '../../lib/queue/record.ts';
@@ -24,6 +25,7 @@ import {
 import type { Answer, Session } from './session.ts';
 
 interface FilterParameters {
+  readonly info_log_address_format: string;
   readonly smtpd_proxy_filter: string;
   readonly smtpd_proxy_options: string;
   readonly smtpd_proxy_timeout: number;
@@ -44,6 +46,7 @@ export class BeforeQueue {
   readonly adjustsSpeed: boolean;
   readonly resolver: Resolver;
   readonly log: Log;
+  readonly addressText: AddressText;
   #files = 0;
 
   constructor(parameters: FilterParameters, resolver: Resolver, log: Log) {
@@ -57,6 +60,7 @@ export class BeforeQueue {
     }
     this.address = { text, timeoutMs: smtpd_proxy_timeout * 1000 };
     this.ehlo = parameters.smtpd_proxy_ehlo;
+    this.addressText = addressTextBy(parameters.info_log_address_format);
     this.adjustsSpeed = options.length > 0;
     this.resolver = resolver;
     this.log = log;
@@ -184,10 +188,12 @@ export class FilteredMessage implements CleanupMessage {
 
   #tell(what: 'accept' | 'reject', reply: string, recipient: string | undefined): void {
     const { transaction, protocol, helo } = this.#session;
-    const to = recipient === undefined ? '' : ` to=<${recipient}>`;
+    const { addressText } = this.#filter;
+    const from = addressText(transaction?.sender.address ?? '');
+    const to = recipient === undefined ? '' : ` to=<${addressText(recipient)}>`;
     const said = reply.replace(/[\r\n]/g, '?');
     this.#filter.log.info(
-      `proxy-${what}: END-OF-MESSAGE: ${said}; from=<${transaction?.sender.address ?? ''}>${to}` +
+      `proxy-${what}: END-OF-MESSAGE: ${said}; from=<${from}>${to}` +
         ` proto=${protocol}${helo === undefined ? '' : ` helo=<${helo}>`}`,
     );
   }

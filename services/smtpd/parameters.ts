@@ -26,6 +26,7 @@ export const PARAMETERS = [
   'flush_service_name',
   'inet_interfaces',
   'inet_protocols',
+  'info_log_address_format',
   'invalid_hostname_reject_code',
   'line_length_limit',
   'local_header_rewrite_clients',

@@ -2,7 +2,7 @@
 import { list, seconds, text } from '../kind.ts';
 
 export const logParameters = {
-  info_log_address_format: text('external', { min: 1 }),
+  info_log_address_format: text('external', { words: ['external', 'internal'], min: 1 }),
   maillog_file: text(''),
   maillog_file_compressor: text('gzip', { min: 1 }),
   maillog_file_prefixes: list('/var, /dev/stdout', { min: 1 }),

@@ -48,6 +48,10 @@ for (const [line, why] of [
   ['smtpd_timeout = 1 h', 'parameter smtpd_timeout: bad time value or unit: 1 h'],
   ['smtpd_timeout = -5', 'parameter smtpd_timeout: bad time value or unit: -5'],
   ['myhostname =', 'bad string length 0 < 1: myhostname = '],
+  [
+    'info_log_address_format = both',
+    'invalid parameter setting "info_log_address_format = both", it should be external or internal',
+  ],
 ] as const) {
   test(`${line} is refused in Postfix's words, with its place`, (t) => {
     const configuration = configure(t, `# first\n${line}\n`);
