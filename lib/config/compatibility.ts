@@ -14,6 +14,7 @@ const CHANGED_AT = {
   mynetworks_style: '2',
   relay_domains: '2',
   smtpd_relay_before_recipient_restrictions: '3.6',
+  smtpd_tls_fingerprint_digest: '3.6',
 } as const;
 
 export type ChangedDefault = keyof typeof CHANGED_AT;

@@ -3,6 +3,7 @@ import { splitList } from '../../lib/config/list.ts';
 import { TableError } from '../../lib/table/table.ts';
 import type { PeerCertificate } from '../../lib/tls/peer-certificate.ts';
 import { type AccessTable, checkKeys, wholeKey } from './access-table.ts';
+import { notedFingerprints } from './compatibility.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
 import { clientOf, DUNNO, lookupFailure, type Subject, type Verdict } from './verdict.ts';
 
@@ -57,17 +58,27 @@ export function checkCertificate(table: AccessTable, order = DEFAULT_ORDER): Res
     const peer = facts.tls?.peer;
     if (peer === undefined) return DUNNO;
     const subject: Subject = { name: peer.subject, kind: 'certificate' };
-    for (const name of order) {
+    for (const [index, name] of order.entries()) {
       const key = KEYS[name](peer);
       const verdict = await checkKeys(table, wholeKey(key), { subject, facts, knowledge });
-      if (verdict !== undefined) return verdict;
+      if (verdict !== undefined)
+        return notedFingerprints(verdict, index + 1, knowledge.oldDefaults);
     }
-    return DUNNO;
+    return notedFingerprints(DUNNO, order.length, knowledge.oldDefaults);
   };
 }
 
 /** relay_clientcerts: by the certificate, or by the key in it. */
 async function permitListed(
+  facts: Facts,
+  peer: PeerCertificate,
+  knowledge: Knowledge,
+): Promise<Verdict> {
+  const verdict = await lookupListed(facts, peer, knowledge);
+  return notedFingerprints(verdict, 1, knowledge.oldDefaults);
+}
+
+async function lookupListed(
   facts: Facts,
   peer: PeerCertificate,
   { relayCertificates }: Knowledge,

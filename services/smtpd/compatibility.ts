@@ -19,6 +19,7 @@ export interface OldDefaults {
   readonly relayRestrictions: boolean;
   readonly relayBeforeRecipient: boolean;
   readonly smtputf8: boolean;
+  readonly fingerprintDigest: boolean;
 }
 
 export function oldDefaultsOf(configuration: Configuration): OldDefaults {
@@ -30,6 +31,7 @@ export function oldDefaultsOf(configuration: Configuration): OldDefaults {
     relayRestrictions: hasOldDefault(configuration, 'smtpd_relay_restrictions'),
     relayBeforeRecipient: hasOldDefault(configuration, 'smtpd_relay_before_recipient_restrictions'),
     smtputf8: hasOldDefault(configuration, 'smtputf8_enable'),
+    fingerprintDigest: hasOldDefault(configuration, 'smtpd_tls_fingerprint_digest'),
   };
 }
 
@@ -83,6 +85,17 @@ export function earlyRefusal({ recipient, client }: Facts): Note {
     'smtpd_relay_before_recipient_restrictions=no to reject recipient ' +
       `"${recipient}" from client "${client.label}"`,
   );
+}
+
+/** A table has been asked for fingerprints, so many times. */
+export function notedFingerprints(
+  verdict: Verdict,
+  times: number,
+  { fingerprintDigest }: OldDefaults,
+): Verdict {
+  if (!fingerprintDigest) return verdict;
+  const asked = note('smtpd_tls_fingerprint_digest=md5 to compute certificate fingerprints');
+  return { ...verdict, notes: [...Array<Note>(times).fill(asked), ...(verdict.notes ?? [])] };
 }
 
 /** An address is taken as bytes that would have to be UTF-8. */

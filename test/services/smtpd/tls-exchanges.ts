@@ -1,5 +1,7 @@
 /** Sessions with TLS: what main.cf has, and what a client says then. */
+import { X509Certificate } from 'node:crypto';
 import type { ConnectionOptions } from 'node:tls';
+import { fingerprintOf } from '../../../lib/tls/peer-certificate.ts';
 import type { CertificateMaker } from '../../support/certificates.ts';
 import { joinFiles } from '../../support/certificates.ts';
 import type { Settings } from './compare.ts';
@@ -41,6 +43,9 @@ export function tlsSettings(maker: CertificateMaker): Settings {
     `${directory}/names`,
     `sni.lab.test ${named}\n.wild.test ${named}\nwrong.test ${wrong}\n`,
   );
+  const oldPrint = fingerprintOf(new X509Certificate(listed.pem.cert).raw, 'md5');
+  const oldAccess = joinFiles(`${directory}/old-access`, `${oldPrint} REJECT not you\n`);
+  const oldList = joinFiles(`${directory}/old-list`, `${oldPrint} listed\n`);
   const certificates = joinFiles(`${directory}/certificates`, `${listed.fingerprint} listed\n`);
   const access = joinFiles(
     `${directory}/access`,
@@ -276,6 +281,43 @@ export function tlsSettings(maker: CertificateMaker): Settings {
         trusted: [...starttls(known.pem), HELLO, MAIL, FAR, 'QUIT'],
         listed: [...starttls(listed.pem), HELLO, MAIL, FAR, 'QUIT'],
       },
+    },
+    'fingerprints of an old level': {
+      main: {
+        ...asking,
+        ...rules(
+          `check_ccert_access texthash:${access}`,
+          'permit_tls_clientcerts',
+          'permit_tls_all_clientcerts',
+        ),
+        compatibility_level: '3.5',
+      },
+      sessions: {
+        plain: [HELLO, MAIL, FAR, 'QUIT'],
+        none: [...starttls(), HELLO, MAIL, FAR, 'QUIT'],
+        listed: [...starttls(listed.pem), HELLO, MAIL, FAR, FAR, 'QUIT'],
+        trusted: [...starttls(known.pem), HELLO, MAIL, FAR, 'QUIT'],
+      },
+    },
+    'fingerprints that are found': {
+      main: {
+        ...asking,
+        ...rules('permit_tls_clientcerts'),
+        compatibility_level: '3.5',
+        relay_clientcerts: `texthash:${oldList}`,
+        smtpd_recipient_restrictions: `check_ccert_access texthash:${oldAccess}`,
+      },
+      sessions: { listed: [...starttls(listed.pem), HELLO, MAIL, FAR, 'QUIT'] },
+    },
+    'md5 by choice': {
+      main: {
+        ...asking,
+        ...rules('permit_tls_clientcerts'),
+        compatibility_level: '3.5',
+        relay_clientcerts: `texthash:${oldList}`,
+        smtpd_tls_fingerprint_digest: 'md5',
+      },
+      sessions: { listed: [...starttls(listed.pem), HELLO, MAIL, FAR, 'QUIT'] },
     },
     'certificates are a must': {
       main: { ...asking, smtpd_tls_security_level: 'encrypt', smtpd_tls_req_ccert: 'yes' },
