@@ -69,7 +69,7 @@ export function parseMatchList(text: string, options: MatchListOptions): MatchLi
     for (const item of items) {
       if (item.trouble !== undefined) throw new MatchListError(`${options.name}: ${item.trouble}`);
       const verdict = test(item);
-      const matches = typeof verdict === 'boolean' ? verdict : await verdict;
+      const matches: boolean = verdict instanceof Promise ? await verdict : verdict;
       if (matches) return { matched: !item.negated, pattern: item.text };
     }
     return NO_MATCH;
