@@ -232,6 +232,7 @@ function terminate(signal: NodeJS.Signals, supervisor: Supervisor, log: Log): vo
   } catch {
     // We do not lead a group: nothing was started yet.
   }
+  supervisor.dismiss();
   after(KILL_AFTER_MS, () => {
     try {
       kill(-pid, 'SIGKILL');

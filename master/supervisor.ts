@@ -132,6 +132,11 @@ export class Supervisor {
     this.#poller.wake();
   }
 
+  /** Whoever leads a session of its own hears of no signal to our group: the end of its channel does. */
+  dismiss(): void {
+    for (const { channel } of this.#services.values()) channel.close();
+  }
+
   /** Resolves when no process of ours is left. */
   async whenIdle(): Promise<void> {
     const running = () => [...this.#services.values()].some(({ children }) => children.size > 0);

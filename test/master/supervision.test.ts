@@ -289,6 +289,15 @@ test('stop ends every daemon; start after kill -9 of master recovers', async (t)
   assert.equal(mail.run('postfix', ['stop']).status, 1);
 });
 
+test('a daemon that no signal to master\'s group reaches leaves when its channel is closed', async (t) => {
+  const apart = `process.on('SIGTERM', () => {}); process.on('exit', () => note('left')); ${POLITE}`;
+  const bench = await startBench(t, { apart }, ['apart unix n - n - - apart']);
+  const pid = Number((await bench.ask('public/apart')).slice(4));
+  assert.equal(bench.mail.run('postfix', ['stop']).status, 0);
+  await eventually('the daemon to leave', () => !isRunning(pid));
+  assert.deepEqual(bench.notes(), ['left']);
+});
+
 /** A zombie that nobody has waited for is not running. */
 function isRunning(pid: number): boolean {
   try {
