@@ -47,7 +47,7 @@ export const ACCESS_CHECKS: Readonly<Record<string, TableCheck>> = {
     facts.etrnDomain === undefined
       ? DUNNO
       : checkHost(table, 'etrn', facts.etrnDomain, facts, knowledge),
-  check_ccert_access: (table) => checkCertificate(table),
+  check_ccert_access: (table) => checkCertificate(table, ''),
   check_sasl_access: (table) => (facts, knowledge) => {
     if (!knowledge.settings.smtpd_sasl_auth_enable) {
       const note = warning("restriction `check_sasl_access' ignored: no SASL support");

@@ -168,10 +168,11 @@ class Evaluation {
     {
       effects = [],
       afterwards = [],
+      isHushable = false,
       forbidden: own,
     }: Extract<Verdict, { kind: 'permit' | 'dunno' }>,
   ): Decision | undefined | Promise<Decision | undefined> {
-    if (!rule.warnOnly && !frame.warnOnly) this.#notes.push(...afterwards);
+    if (!isHushable || !(rule.warnOnly || frame.warnOnly)) this.#notes.push(...afterwards);
     const forbidden = own ?? this.#frames.find((each) => each.forbidden !== undefined)?.forbidden;
     if (forbidden !== undefined) return this.#judge(frame, rule, forbidden);
     this.#frames = [];

@@ -2,26 +2,34 @@
 import { splitList } from '../../lib/config/list.ts';
 import { TableError } from '../../lib/table/table.ts';
 import type { PeerCertificate } from '../../lib/tls/peer-certificate.ts';
-import { type AccessTable, checkKeys, wholeKey } from './access-table.ts';
+import { type AccessTable, checkAll, wholeKey } from './access-table.ts';
 import { notedFingerprints } from './compatibility.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
-import { clientOf, DUNNO, lookupFailure, type Subject, type Verdict } from './verdict.ts';
+import { clientOf, DUNNO, lookupFailure, serverError, type Verdict, warning } from './verdict.ts';
 
 export const CERTIFICATE_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
-  permit_tls_clientcerts: (facts, knowledge) =>
-    facts.tls?.peer ? permitListed(facts, facts.tls.peer, knowledge) : DUNNO,
+  permit_tls_clientcerts: (facts, knowledge) => {
+    const { tls } = facts;
+    if (tls === undefined) return DUNNO;
+    if (tls.peer === undefined) return withoutCertificate('permit_tls_clientcerts', knowledge);
+    return permitListed(facts, tls.peer, knowledge);
+  },
   permit_tls_all_clientcerts: (facts, knowledge) => {
-    const peer = facts.tls?.peer;
-    if (peer === undefined) return DUNNO;
+    const { tls } = facts;
+    if (tls === undefined) return DUNNO;
+    const { peer } = tls;
+    if (peer === undefined) return withoutCertificate('permit_tls_all_clientcerts', knowledge);
     if (!peer.isTrusted) return permitListed(facts, peer, knowledge);
     return permit(facts, () => `the certificate of ${peer.subject} is trusted`);
   },
 };
 
-/** What check_ccert_access may look for. */
+/** What check_ccert_access looks for; the last two have a name, and nothing else. */
 const KEYS = {
   cert_fingerprint: ({ fingerprint }: PeerCertificate) => fingerprint,
   pubkey_fingerprint: ({ keyFingerprint }: PeerCertificate) => keyFingerprint,
+  issuer_cn: undefined,
+  subject_cn: undefined,
 } as const;
 
 type Key = keyof typeof KEYS;
@@ -34,38 +42,78 @@ export interface CertificateTable {
   readonly order: readonly Key[];
 }
 
-/** @returns what is wrong with it, when something is */
+/** @returns what is wrong with it, when something is: lines for the log at start */
 export function parseCertificateTable(text: string): CertificateTable | string {
-  if (!text.startsWith('{')) return { table: text, order: DEFAULT_ORDER };
-  const [table = '', ...options] = splitList(text.slice(1, -1));
-  let order = DEFAULT_ORDER;
-  for (const option of options) {
-    const [, value] = /^\{\s*search_order\s*=\s*(.*?)\s*\}$/s.exec(option) ?? [];
-    if (value === undefined)
-      return `check_ccert_access: unexpected attribute ${option} in '${text}'`;
-    const words = splitList(value);
-    const unknown = words.find((word) => !Object.hasOwn(KEYS, word));
-    if (unknown !== undefined) {
-      return `check_ccert_access: unexpected action '${unknown}' in '${text}'`;
-    }
-    order = words as Key[];
+  const inside = withoutBraces(text);
+  if ('trouble' in inside) return `malformed map specification: '${inside.trouble}'`;
+  const [table, ...attributes] = splitList(inside.text);
+  if (table === undefined) return `empty map specification: '${text}'`;
+  if (!table.includes(':')) {
+    return `malformed map specification: '${text}'\nexpected maptype:mapname instead of '${table}'`;
   }
-  return { table, order };
+  let order: string[] = [...DEFAULT_ORDER];
+  for (const attribute of attributes) {
+    const given = withoutBraces(attribute);
+    if ('trouble' in given) return `malformed map attribute: ${given.trouble}`;
+    const [, name = '', equals, value = ''] =
+      /^\s*([^\s=]*)\s*(=?)\s*(.*?)\s*$/s.exec(given.text) ?? [];
+    const missing = name === '' ? 'missing attribute name' : "missing '=' after attribute name";
+    if (name === '' || equals !== '=') return `malformed map attribute in '${text}': '${missing}'`;
+    if (name.toLowerCase() !== 'search_order')
+      return `unknown map attribute in '${text}': '${name}'`;
+    order = splitList(value).map((word) => word.toLowerCase());
+    const unknown = order.findIndex((word) => !Object.hasOwn(KEYS, word));
+    if (unknown >= 0) return `unknown search type '${splitList(value)[unknown]}' in '${text}'`;
+  }
+  return { table, order: order as Key[] };
 }
 
-export function checkCertificate(table: AccessTable, order = DEFAULT_ORDER): Restriction {
-  return async (facts, knowledge) => {
+/** `{text}` without its braces; what has none stays as it is. */
+function withoutBraces(text: string): { readonly text: string } | { readonly trouble: string } {
+  if (!text.startsWith('{')) return { text };
+  if (text.endsWith('}')) return { text: text.slice(1, -1) };
+  return { trouble: `syntax error after '}' in "${text}"` };
+}
+
+/** @param text the table as main.cf has it */
+export function checkCertificate(
+  table: AccessTable,
+  text: string,
+  order = DEFAULT_ORDER,
+): Restriction {
+  const rules = order.map((key) => ({
+    name: key,
+    warnOnly: false,
+    restriction: keyRestriction(table, text, key),
+  }));
+  return (facts, knowledge) => {
+    const peer = facts.tls?.peer;
+    if (peer === undefined) return withoutCertificate('check_ccert_access', knowledge);
+    // One after the other: what the first key is warned of does not keep us from the second.
+    return { kind: 'see', rules, subject: { name: peer.subject, kind: 'certificate' } };
+  };
+}
+
+function keyRestriction(table: AccessTable, text: string, name: Key): Restriction {
+  const keyOf = KEYS[name];
+  if (keyOf === undefined) {
+    return () => serverError(`check_ccert_access: unexpected action '${name}' in '${text}'`);
+  }
+  return (facts, knowledge) => {
     const peer = facts.tls?.peer;
     if (peer === undefined) return DUNNO;
-    const subject: Subject = { name: peer.subject, kind: 'certificate' };
-    for (const [index, name] of order.entries()) {
-      const key = KEYS[name](peer);
-      const verdict = await checkKeys(table, wholeKey(key), { subject, facts, knowledge });
-      if (verdict !== undefined)
-        return notedFingerprints(verdict, index + 1, knowledge.oldDefaults);
-    }
-    return notedFingerprints(DUNNO, order.length, knowledge.oldDefaults);
+    const query = { subject: facts.subject, facts, knowledge };
+    const noted = (verdict: Verdict) => notedFingerprints(verdict, 1, knowledge.oldDefaults);
+    const verdict = checkAll(table, () => wholeKey(keyOf(peer)), query);
+    return verdict instanceof Promise ? verdict.then(noted) : noted(verdict);
   };
+}
+
+/** Who is not asked for a certificate shows none: that is worth a warning. */
+function withoutCertificate(restriction: string, { settings }: Knowledge): Verdict {
+  if (settings.smtpd_tls_ask_ccert) return DUNNO;
+  const note = warning(`${restriction} is requested, but "smtpd_tls_ask_ccert = no"`);
+  return { kind: 'dunno', notes: [note] };
 }
 
 /** relay_clientcerts: by the certificate, or by the key in it. */
@@ -93,7 +141,7 @@ async function lookupListed(
     if (!(error instanceof TableError)) throw error;
     const { fingerprint, keyFingerprint } = peer;
     return lookupFailure(
-      facts.client.label,
+      facts.subject.name,
       error.message,
       `relay_clientcerts: lookup error for fingerprint '${fingerprint}', pkey fingerprint ${keyFingerprint}`,
     );

@@ -112,14 +112,16 @@ async function greet(
   if (words.length < 2) return { reply: `501 Syntax: ${session.stage} hostname` };
   const { smtpd, helo: earlier, milters } = session;
   const name = joinWords(words, 1);
-  session.helo = sanitizeName(name);
   if (!smtpd.parameters.smtpd_delay_reject) {
+    // Asked at once, restrictions see the name as it was typed: Postfix.
+    session.helo = name;
     const refusal = await session.refusalAt('helo');
     if (refusal !== undefined) {
       session.helo = earlier;
       return { reply: refusal };
     }
   }
+  session.helo = sanitizeName(name);
   let isFiltered = false;
   if (milters !== undefined) {
     const { farewell, isRefused } = await milters.helo(name);

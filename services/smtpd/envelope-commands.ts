@@ -76,6 +76,7 @@ function newTransaction(
     saslSender: wishes.auth === undefined || wishes.auth === '<>' ? '' : wishes.auth,
     verp: wishes.verp,
     recipients: [],
+    firstRecipient: undefined,
     overshoot: 0,
     message: undefined,
     deferIfPermit: undefined,
@@ -169,6 +170,7 @@ export async function rcpt(session: Session, words: readonly Word[]): Promise<An
     (await openMessage(session, transaction)) ??
     (await refuseFiltered(session, transaction));
   if (refused !== undefined) return { reply: refused };
+  transaction.firstRecipient ??= recipient;
   return acceptRecipient(transaction, recipient.address, {
     notify: wishes.notify,
     originalRecipient: wishes.orcpt || `rfc822;${recipient.external}`,

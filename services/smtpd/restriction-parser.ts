@@ -13,9 +13,10 @@ import type { PolicySource } from './doors.ts';
 import { askPolicy } from './policy.ts';
 import { RESTRICTIONS } from './restrictions.ts';
 import type { Restriction, Rule, Stage } from './rule.ts';
+import { LOGIN_RESTRICTIONS } from './sender-login.ts';
 import { SERVER_CHECKS } from './server-access.ts';
 import { sleepFor } from './sleep.ts';
-import { rejected, serverError, type Verdict, warning } from './verdict.ts';
+import { DUNNO, rejected, serverError, type Verdict, warning } from './verdict.ts';
 
 /** What the restrictions of main.cf need at start. */
 export interface RestrictionSources {
@@ -27,6 +28,8 @@ export interface RestrictionSources {
   readonly parentDomains: boolean;
   /** smtpd_restriction_classes, and what each of them consists of. */
   readonly classes: ReadonlyMap<string, string>;
+  /** What the log says at start of a list that makes no sense. */
+  warn(text: string): void;
 }
 
 /** A table that stands alone is for this restriction. */
@@ -69,6 +72,8 @@ export class RestrictionParser {
   readonly #policies = new Map<string, PolicySource>();
   readonly #classes = new Map<string, Rule[]>();
   readonly #remembered = new Map<string, readonly Rule[]>();
+  /** What makes no sense has been reported, or is reported when it is met. */
+  #isQuiet = false;
 
   constructor(sources: RestrictionSources) {
     this.#sources = sources;
@@ -107,6 +112,7 @@ export class RestrictionParser {
       at += parsed.words;
       warnOnly = false;
     }
+    if (warnOnly) rules.push({ name: 'warn_if_reject', warnOnly, restriction: () => DUNNO });
     return rules;
   }
 
@@ -118,6 +124,8 @@ export class RestrictionParser {
     if (plain !== undefined) {
       return { restriction: FINAL.has(word) ? followed(plain, word, next) : plain, words: 1 };
     }
+    const login = own(LOGIN_RESTRICTIONS, word);
+    if (login !== undefined) return { restriction: login(given), words: 1 };
     const check = own(ACCESS_CHECKS, word) ?? own(SERVER_CHECKS, word);
     if (check !== undefined) {
       return { restriction: this.#tableCheck(word, check, next, defaultCheck), words: 2 };
@@ -152,22 +160,25 @@ export class RestrictionParser {
     name: string | undefined,
     defaultCheck: string | undefined,
   ): Restriction {
-    if (word === 'check_ccert_access' && name?.startsWith('{')) {
-      return this.#certificateCheck(name, defaultCheck);
-    }
-    if (name?.includes(':')) return check(this.#table(name, defaultCheck));
+    const isList = word === 'check_ccert_access' && name?.startsWith('{') === true;
+    const certificates = isList ? this.#certificateCheck(name, defaultCheck) : undefined;
+    if (name?.includes(':')) return certificates ?? check(this.#table(name, defaultCheck));
     return trouble(`restriction ${word}: bad argument "${name ?? word}": need maptype:mapname`);
   }
 
   /** A table with an order of keys, in braces. */
   #certificateCheck(text: string, defaultCheck: string | undefined): Restriction {
     const parsed = parseCertificateTable(text);
-    if (typeof parsed === 'string') return trouble(parsed);
-    return checkCertificate(this.#table(parsed.table, defaultCheck), parsed.order);
+    if (typeof parsed === 'string') {
+      if (!this.#isQuiet) for (const line of parsed.split('\n')) this.#sources.warn(line);
+      return trouble(`See earlier parsing error messages for '${text}`);
+    }
+    return checkCertificate(this.#table(parsed.table, defaultCheck), text, parsed.order);
   }
 
   #policy(text: string | undefined, defaultCheck: string | undefined): Restriction {
-    if (text === undefined) {
+    // In main.cf, one that is no server keeps smtpd from starting.
+    if (text === undefined || (this.#isQuiet && !text.includes(':'))) {
       return trouble('restriction check_policy_service must be followed by transport:server');
     }
     const client = this.#policies.get(text) ?? this.#sources.openPolicy(text);
@@ -198,7 +209,16 @@ export class RestrictionParser {
     const rules: Rule[] = [];
     // It may name itself: then that is this same list.
     this.#classes.set(key, rules);
-    rules.push(...this.#parseWords(splitList(members), defaultCheck));
+    // It is read once as what it is, and once more for each kind of list that has it.
+    rules.push(...this.#parseAgain(members, defaultCheck, defaultCheck !== undefined));
+    return rules;
+  }
+
+  #parseAgain(text: string, defaultCheck: string | undefined, isQuiet: boolean): Rule[] {
+    const before = this.#isQuiet;
+    this.#isQuiet = before || isQuiet;
+    const rules = this.#parseWords(splitList(text), defaultCheck);
+    this.#isQuiet = before;
     return rules;
   }
 
@@ -206,7 +226,7 @@ export class RestrictionParser {
     const key = `${text}\0${defaultCheck}`;
     const known = this.#remembered.get(key);
     if (known !== undefined) return known;
-    const rules = this.#parseWords(splitList(text), defaultCheck);
+    const rules = this.#parseAgain(text, defaultCheck, true);
     if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear();
     this.#remembered.set(key, rules);
     return rules;
@@ -221,7 +241,7 @@ function followed(restriction: Restriction, word: string, next: string | undefin
   const note = warning(`restriction \`${next}' after \`${word}' is ignored`);
   return async (facts, knowledge): Promise<Verdict> => {
     const verdict = await restriction(facts, knowledge);
-    return { ...verdict, afterwards: [note] } as Verdict;
+    return { ...verdict, afterwards: [note], isHushable: word !== 'permit' } as Verdict;
   };
 }
 

@@ -11,7 +11,6 @@ import { permitMxBackup } from './mx-backup.ts';
 import { OBSOLETE_RESTRICTIONS } from './obsolete-restrictions.ts';
 import { destinationOf, refuseForeign } from './relay-barrier.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
-import { LOGIN_RESTRICTIONS } from './sender-login.ts';
 import { SYNTAX_RESTRICTIONS } from './syntax-restrictions.ts';
 import {
   clientOf,
@@ -47,8 +46,9 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
     isEncrypted
       ? DUNNO
       : reject(settings.plaintext_reject_code, '4.7.1', 'Session encryption is required'),
-  reject_multi_recipient_bounce: ({ sender, recipientCount, subject }, { settings }) =>
-    sender === '' && recipientCount > 1
+  // At RCPT there is one more, if it is accepted.
+  reject_multi_recipient_bounce: ({ sender, recipientCount, subject, command }, { settings }) =>
+    sender === '' && recipientCount > (command === 'RCPT' ? 0 : 1)
       ? reject(
           settings.multi_recipient_bounce_reject_code,
           '5.5.3',
@@ -73,15 +73,15 @@ export const RESTRICTIONS: Readonly<Record<string, Restriction>> = {
   permit_mx_backup: permitMxBackup,
   ...SYNTAX_RESTRICTIONS,
   ...DNS_RESTRICTIONS,
-  ...LOGIN_RESTRICTIONS,
   ...VERIFY_RESTRICTIONS,
   ...OBSOLETE_RESTRICTIONS,
   ...CERTIFICATE_RESTRICTIONS,
 };
 
 function permitOwnDestination(facts: Facts, { settings, oldDefaults }: Knowledge): Verdict {
-  if (destinationOf(facts, settings) !== 'ours') return DUNNO;
-  const subject = { name: facts.recipient ?? '', kind: 'recipient' } as const;
+  const { recipient } = facts;
+  if (recipient === undefined || destinationOf(facts, settings) !== 'ours') return DUNNO;
+  const subject = { name: recipient, kind: 'recipient' } as const;
   return notedRelayDomain({ kind: 'permit', permitted: { subject } }, facts, oldDefaults);
 }
 

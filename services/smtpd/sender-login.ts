@@ -9,13 +9,17 @@ import { TableError } from '../../lib/table/table.ts';
 import type { Facts, Knowledge, Restriction } from './rule.ts';
 import { DUNNO, lookupFailure, reject, type Verdict, warning } from './verdict.ts';
 
-/** Without SASL there are no logins: the log says that the restriction means nothing. */
+/**
+ * Without SASL there are no logins: the log says that the restriction means nothing, by the name that
+ * it was given.
+ */
 const guarded =
-  (names: readonly string[], restriction: Restriction): Restriction =>
+  (restriction: Restriction) =>
+  (name: string): Restriction =>
   (facts, knowledge) => {
     if (knowledge.settings.smtpd_sasl_auth_enable) return restriction(facts, knowledge);
-    const notes = names.map((name) => warning(`restriction \`${name}' ignored: no SASL support`));
-    return { kind: 'dunno', notes };
+    const note = warning(`restriction \`${name}' ignored: no SASL support`);
+    return { kind: 'dunno', notes: [note] };
   };
 
 type Owners = Awaited<ReturnType<typeof search>>;
@@ -71,22 +75,21 @@ function refuse({ sender }: Facts, why: string, owners: Owners): Verdict {
   return reject(553, '5.7.1', `<${sender}>: Sender address rejected: ${why}`, { because });
 }
 
-const KNOWN = 'reject_known_sender_login_mismatch';
-const UNAUTHENTICATED = 'reject_unauthenticated_sender_login_mismatch';
-const AUTHENTICATED = 'reject_authenticated_sender_login_mismatch';
-
 /** One of the two has nothing to say. */
-const either =
-  (nobodysIsFree: boolean): Restriction =>
-  (facts, knowledge) =>
-    (facts.client.login === undefined ? requireLogin : requireOwner(nobodysIsFree))(
-      facts,
-      knowledge,
-    );
+const requireOwnerIfOwned: Restriction = (facts, knowledge) =>
+  (facts.client.login === undefined ? requireLogin : requireOwner(true))(facts, knowledge);
 
-export const LOGIN_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
-  reject_sender_login_mismatch: guarded([AUTHENTICATED, UNAUTHENTICATED], either(false)),
-  [KNOWN]: guarded([KNOWN], either(true)),
-  [UNAUTHENTICATED]: guarded([UNAUTHENTICATED], requireLogin),
-  [AUTHENTICATED]: guarded([AUTHENTICATED], requireOwner(false)),
+const AUTHENTICATED = 'reject_authenticated_sender_login_mismatch';
+const UNAUTHENTICATED = 'reject_unauthenticated_sender_login_mismatch';
+
+/** By their names, in small letters; what makes them wants the name as it was written. */
+export const LOGIN_RESTRICTIONS: Readonly<Record<string, (name: string) => Restriction>> = {
+  reject_known_sender_login_mismatch: guarded(requireOwnerIfOwned),
+  [UNAUTHENTICATED]: guarded(requireLogin),
+  [AUTHENTICATED]: guarded(requireOwner(false)),
 };
+
+/** `reject_sender_login_mismatch` is a restriction class that needs no mention. */
+export const LOGIN_CLASSES: readonly (readonly [name: string, members: string])[] = [
+  ['reject_sender_login_mismatch', `${AUTHENTICATED}, ${UNAUTHENTICATED}`],
+];

@@ -59,6 +59,7 @@ import { expandReply, type MacroFacts, sessionMacros } from './reply-macros.ts';
 import { type RestrictionLists, readRestrictionLists } from './restriction-lists.ts';
 import { RestrictionParser } from './restriction-parser.ts';
 import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
+import { LOGIN_CLASSES } from './sender-login.ts';
 import { Session } from './session.ts';
 import { MilterChoice } from './session-milters.ts';
 import { openTls, type SmtpdTls } from './tls.ts';
@@ -238,6 +239,7 @@ export class Smtpd {
       openPolicy: (text) => this.#openPolicy(text),
       parentDomains: parentDomainMatches(configuration, 'smtpd_access_maps'),
       classes: readClasses(parameters.smtpd_restriction_classes, configuration),
+      warn,
     });
     const oldDefaults = oldDefaultsOf(configuration);
     this.lists = readRestrictionLists(parameters, configuration, parser, oldDefaults);
@@ -539,7 +541,7 @@ function messageFacts(session: Session, transaction: Transaction): MessageFacts 
 
 /** What a decision is about, beside the client. */
 export interface Concern {
-  readonly recipient?: GivenAddress;
+  readonly recipient?: GivenAddress | undefined;
   readonly etrnDomain?: string;
   /** A reason from an earlier stage to refuse what is permitted here. */
   readonly deferred?: string;
@@ -585,7 +587,8 @@ function newlineRule(value: string): NewlineRule {
 
 /** smtpd_restriction_classes: the members of each. */
 function readClasses(names: string, configuration: Configuration): Map<string, string> {
-  return new Map(splitList(names).map((name) => [name, configuration.text(name)]));
+  const own = splitList(names).map((name) => [name, configuration.text(name)] as const);
+  return new Map([...LOGIN_CLASSES, ...own]);
 }
 
 /** `local_header_rewrite_clients`: those of its words that can match anybody here. */

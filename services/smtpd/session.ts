@@ -244,11 +244,17 @@ export class Session {
     // Whatever more there is to the message, nobody will ever see it.
     if (this.transaction?.orders.isDiscarded === true) return undefined;
     const deferred = isContent ? undefined : (this.transaction?.deferIfPermit ?? helo ?? client);
+    // Several recipients are none: what is decided is for all of them.
+    const recipient =
+      isContent && this.onlyRecipient !== undefined
+        ? this.transaction?.firstRecipient
+        : concern.recipient;
     const decision = await this.smtpd.decide(this.smtpd.lists[stage], this, {
       ...concern,
+      recipient,
       deferred,
     });
-    const address = isContent ? this.onlyRecipient : concern.recipient?.address;
+    const address = recipient?.address;
     return this.#carryOut(decision, decision.deferIfPermit, address);
   }
 

@@ -1,6 +1,7 @@
 /** Restrictions on how a client writes names and addresses. Pure. */
 import { isIP } from 'node:net';
-import { isFullHost, isHost, isLiteral } from './hostname.ts';
+import { isHostname } from '../../lib/dns/domain.ts';
+import { isFullHost, isLiteral } from './hostname.ts';
 import type { Restriction, Settings } from './rule.ts';
 import { DUNNO, reject, rejected, type Subject, type Verdict, warning } from './verdict.ts';
 
@@ -8,7 +9,7 @@ const requireValidHelo: Restriction = ({ helo }, { settings }) =>
   helo === undefined ? DUNNO : checkHelo(helo, settings);
 
 const requireFullHelo: Restriction = ({ helo }, { settings }) => {
-  if (helo === undefined || isFullHost(helo)) return DUNNO;
+  if (helo === undefined || (isHostname(helo) && isFullHost(helo))) return DUNNO;
   if (helo.startsWith('[')) return checkHelo(helo, settings);
   const subject: Subject = { name: helo, kind: 'helo' };
   const why = rejected(subject, 'need fully-qualified hostname');
@@ -36,7 +37,6 @@ export const SYNTAX_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
 function requireFullAddress(subject: Subject, settings: Settings): Verdict {
   const address = subject.name;
   if (address === '') return DUNNO;
-  if (subject.kind === 'recipient' && /^postmaster$/i.test(address)) return DUNNO;
   const domain = address.slice(address.lastIndexOf('@') + 1);
   if (address.includes('@') && (domain.startsWith('[') || isFullHost(domain))) return DUNNO;
   const why = rejected(subject, 'need fully-qualified address');
@@ -45,7 +45,8 @@ function requireFullAddress(subject: Subject, settings: Settings): Verdict {
 
 /** A name that could be a host's, an address, or an address in brackets. */
 export function checkHelo(helo: string, settings: Settings): Verdict {
-  if (isLiteral(helo) || isHost(helo) || isIP(helo) !== 0) return DUNNO;
+  // RFC 5321 4.1.1.1: unlike an address, a name in HELO is never an international one.
+  if (isLiteral(helo) || isHostname(helo) || isIP(helo) !== 0) return DUNNO;
   const why = helo.startsWith('[') ? 'invalid ip address' : 'Invalid name';
   return reject(
     settings.invalid_hostname_reject_code,

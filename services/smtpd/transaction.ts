@@ -112,6 +112,8 @@ export interface Transaction {
   readonly verp: string | undefined;
   /** Those that were accepted. */
   readonly recipients: string[];
+  /** The first of them. */
+  firstRecipient: GivenAddress | undefined;
   /** RCPT commands beyond `smtpd_recipient_limit`. */
   overshoot: number;
   /** The queue file: opened for the first recipient that is accepted. */

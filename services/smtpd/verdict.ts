@@ -70,6 +70,8 @@ interface Favour {
   readonly effects?: readonly Effect[];
   /** For the log, after the permit. */
   readonly afterwards?: readonly Note[];
+  /** Behind `warn_if_reject` they are left out. */
+  readonly isHushable?: boolean;
   /** This may not permit: what is said instead. */
   readonly forbidden?: Verdict;
   /** What the log says of a permit, where it is not the restriction that speaks of its subject. */

@@ -214,6 +214,25 @@ export function authSettings(socket: string): Readonly<Record<string, Setting>> 
         'ann is': stranger(EHLO, `AUTH PLAIN ${plain('ann@lab.test', 'p w')}`, ...senders()),
       },
     },
+    'who may send, and who is warned': {
+      main: {
+        ...SASL,
+        smtpd_sender_login_maps: 'inline:{ joe@lab.test=joe, bob@lab.test=bob }',
+        smtpd_restriction_classes: 'early, late, failing',
+        early: 'warn_if_reject reject_sender_login_mismatch',
+        late: 'check_client_access static:{warn_if_reject reject_sender_login_mismatch, reject}',
+        failing: 'warn_if_reject check_sasl_access fail:always, check_sasl_access static:permit',
+        smtpd_recipient_restrictions:
+          'check_recipient_access inline:{ a@lab.test=early, b@lab.test=late, c@lab.test=failing }, reject',
+        smtpd_reject_unlisted_recipient: 'no',
+        smtpd_hard_error_limit: '100',
+        smtpd_soft_error_limit: '100',
+      },
+      sessions: {
+        'nobody is logged in': stranger(EHLO, ...senders()),
+        'joe is': stranger(EHLO, JOE, ...senders()),
+      },
+    },
     'too often': {
       main: {
         ...SASL,
