@@ -9,14 +9,14 @@ import { join } from 'node:path';
 
 const SOURCES = ['bin', 'lib', 'libexec', 'master', 'services'];
 const DECLARATIONS = 'lib/config/parameters';
-const NAME = /\b[0-9a-z][0-9a-z_]*\b/g;
+const NAME = /\b[0-9a-z][0-9A-Za-z_]*\b/g;
 const NOT_BUILT = /\bNOT_BUILT = \[([^\]]*)\]/g;
 /** Their defaults list tables that others look into, if anybody does. */
 const MERE_LISTS = ['proxy_read_maps', 'proxy_write_maps'];
 const COMMENT = /\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm;
 /** A text with a blank in it is for people. */
 const SENTENCE = /'(?:[^'\\\n]|\\.)* (?:[^'\\\n]|\\.)*'|(?<=`|\})[^`$\n]* [^`$\n]*(?=`|\$\{)/g;
-const REFERENCE = /\$[{($]*([0-9a-z_]+)/g;
+const REFERENCE = /\$[{($]*([0-9A-Za-z_]+)/g;
 
 /** Names of the parameters that the sources below `root` use, sorted. */
 export function honouredParameters(root) {
@@ -50,7 +50,7 @@ function codeOf(text) {
 /** One declaration starts a line: `  smtp_helo_name: text('$myhostname'),`. */
 function readDeclarations(text, references) {
   for (const declaration of text.split(/^ {2}(?=[0-9a-z'])/m).slice(1)) {
-    const name = /^'?([0-9a-z_]+)/.exec(declaration)?.[1];
+    const name = /^'?([0-9A-Za-z_]+)/.exec(declaration)?.[1];
     const named = [...declaration.matchAll(REFERENCE)].map(([, word]) => word);
     if (name !== undefined) references.set(name, MERE_LISTS.includes(name) ? [] : named);
   }

@@ -12,19 +12,19 @@ import { writeSettled } from '../support/settled-file.ts';
 const SOURCE = `
 /** commented_on: and more */
 // also_commented_on
-const a = get('read_as_text'); // trailing_comment
+const a = get('read_as_text') ?? get('read_as_CAfile'); // trailing_comment
 const b = parameters.read_as_property + read_alone;
 throw new Error('set spoken_of in main.cf', \`and \${read_in_template} or spoken_of_too here\`);
 const NOT_BUILT = ['asked_for'];
 const c = 'http://x'; const d = read_after_slashes;
 `;
 const DECLARATIONS = `
-  read_as_text: text('\${referred_to?{x}:$referred_to_also}'),
+  read_as_text: text('\${referred_to?{x}:$referred_to_also}$referred_to_CApath'),
   proxy_read_maps: list('$merely_listed'),
 `;
 const HONOURED = [
-  ...['proxy_read_maps', 'read_after_slashes', 'read_alone', 'read_as_property', 'read_as_text'],
-  ...['read_in_template', 'referred_to', 'referred_to_also'],
+  ...['proxy_read_maps', 'read_after_slashes', 'read_alone', 'read_as_CAfile', 'read_as_property'],
+  ...['read_as_text', 'read_in_template', 'referred_to', 'referred_to_CApath', 'referred_to_also'],
 ];
 const NOT_HONOURED = [
   ...['also_commented_on', 'asked_for', 'commented_on', 'merely_listed', 'spoken_of'],
