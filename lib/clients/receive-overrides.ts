@@ -22,11 +22,11 @@ export function receiveMask(options: string): number {
 
 /** Whether an option is among them. */
 export function overrides(options: string, name: string): boolean {
-  return splitList(options).some((word) => word.toLowerCase() === name);
+  return splitList(options).includes(name);
 }
 
 function bitsOf(word: string, options: string): number {
-  const bits = OVERRIDES.get(word.toLowerCase());
+  const bits = OVERRIDES.get(word);
   if (bits !== undefined) return bits;
   throw new FatalError(`unknown receive_override_options value "${word}" in "${options}"`);
 }

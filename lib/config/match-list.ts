@@ -69,7 +69,13 @@ export function parseMatchList(text: string, options: MatchListOptions): MatchLi
     for (const item of items) {
       if (item.trouble !== undefined) throw new MatchListError(`${options.name}: ${item.trouble}`);
       const verdict = test(item);
-      const matches: boolean = verdict instanceof Promise ? await verdict : verdict;
+      const matches: boolean =
+        verdict instanceof Promise
+          ? await verdict.catch((cause: unknown) => {
+              const what = `${options.name}: ${item.name || item.text}`;
+              throw new MatchListError(`${what}: table lookup problem`, { cause });
+            })
+          : verdict;
       if (matches) return { matched: !item.negated, pattern: item.text };
     }
     return NO_MATCH;

@@ -2,27 +2,79 @@
 import { splitList } from '../../lib/config/list.ts';
 import { TableError } from '../../lib/table/table.ts';
 import type { PeerCertificate } from '../../lib/tls/peer-certificate.ts';
+import type { TlsSession } from '../../lib/tls/session-facts.ts';
 import { type AccessTable, checkAll, wholeKey } from './access-table.ts';
 import { notedFingerprints } from './compatibility.ts';
-import type { Facts, Knowledge, Restriction } from './rule.ts';
-import { clientOf, DUNNO, lookupFailure, serverError, type Verdict, warning } from './verdict.ts';
+import type { Facts, Knowledge, Restriction, Settings } from './rule.ts';
+import {
+  clientOf,
+  DUNNO,
+  lookupFailure,
+  type Note,
+  serverError,
+  type Verdict,
+  warning,
+} from './verdict.ts';
 
 export const CERTIFICATE_RESTRICTIONS: Readonly<Record<string, Restriction>> = {
-  permit_tls_clientcerts: (facts, knowledge) => {
-    const { tls } = facts;
-    if (tls === undefined) return DUNNO;
-    if (tls.peer === undefined) return withoutCertificate('permit_tls_clientcerts', knowledge);
-    return permitListed(facts, tls.peer, knowledge);
-  },
-  permit_tls_all_clientcerts: (facts, knowledge) => {
-    const { tls } = facts;
-    if (tls === undefined) return DUNNO;
-    const { peer } = tls;
-    if (peer === undefined) return withoutCertificate('permit_tls_all_clientcerts', knowledge);
-    if (!peer.isTrusted) return permitListed(facts, peer, knowledge);
-    return permit(facts, () => `the certificate of ${peer.subject} is trusted`);
-  },
+  permit_tls_clientcerts: permitCertificate('permit_tls_clientcerts'),
+  permit_tls_all_clientcerts: permitCertificate('permit_tls_all_clientcerts'),
 };
+
+function permitCertificate(name: string): Restriction {
+  return (facts, knowledge) => (facts.tls === undefined ? DUNNO : permitBy(name, facts, knowledge));
+}
+
+async function permitBy(name: string, facts: Facts, knowledge: Knowledge): Promise<Verdict> {
+  const { isPermitted, because, notes, failed } = await isRelayClient(name, facts.tls, knowledge);
+  if (failed !== undefined) return { ...lookupFailure(facts.subject.name, failed), notes };
+  if (!isPermitted) return { kind: 'dunno', notes };
+  return { kind: 'permit', because, notes, permitted: { subject: clientOf(facts) } };
+}
+
+/** What a client may do by its certificate. */
+interface CertificateFinding {
+  readonly isPermitted: boolean;
+  readonly because?: () => string;
+  readonly notes: readonly Note[];
+  /** A table did not answer. */
+  readonly failed?: string;
+}
+
+const NO_ONE: CertificateFinding = { isPermitted: false, notes: [] };
+
+/**
+ * permit_tls_clientcerts: by the certificate, or by the key in it, in relay_clientcerts;
+ * permit_tls_all_clientcerts: also by who vouches for it.
+ */
+export async function isRelayClient(
+  restriction: string,
+  tls: TlsSession | undefined,
+  { settings, relayCertificates, oldDefaults }: Knowledge,
+): Promise<CertificateFinding> {
+  if (tls === undefined) return NO_ONE;
+  const { peer } = tls;
+  if (peer === undefined) return { ...NO_ONE, notes: unaskedNotes(restriction, settings) };
+  if (restriction === 'permit_tls_all_clientcerts' && peer.isTrusted) {
+    const because = () => `the certificate of ${peer.subject} is trusted`;
+    return { isPermitted: true, because, notes: [] };
+  }
+  const { notes = [] } = notedFingerprints(DUNNO, 1, oldDefaults);
+  try {
+    for (const key of [peer.fingerprint, peer.keyFingerprint]) {
+      const found = await relayCertificates.lookup(key);
+      if (found === undefined) continue;
+      return { isPermitted: true, because: () => `${found.table} has ${key}`, notes };
+    }
+    return { ...NO_ONE, notes };
+  } catch (error) {
+    if (!(error instanceof TableError)) throw error;
+    const { fingerprint, keyFingerprint } = peer;
+    const keys = `fingerprint '${fingerprint}', pkey fingerprint ${keyFingerprint}`;
+    const note = warning(`relay_clientcerts: lookup error for ${keys}`);
+    return { ...NO_ONE, failed: error.message, notes: [...notes, note] };
+  }
+}
 
 /** What check_ccert_access looks for; the last two have a name, and nothing else. */
 const KEYS = {
@@ -88,7 +140,9 @@ export function checkCertificate(
   }));
   return (facts, knowledge) => {
     const peer = facts.tls?.peer;
-    if (peer === undefined) return withoutCertificate('check_ccert_access', knowledge);
+    if (peer === undefined) {
+      return { kind: 'dunno', notes: unaskedNotes('check_ccert_access', knowledge.settings) };
+    }
     // One after the other: what the first key is warned of does not keep us from the second.
     return { kind: 'see', rules, subject: { name: peer.subject, kind: 'certificate' } };
   };
@@ -110,44 +164,7 @@ function keyRestriction(table: AccessTable, text: string, name: Key): Restrictio
 }
 
 /** Who is not asked for a certificate shows none: that is worth a warning. */
-function withoutCertificate(restriction: string, { settings }: Knowledge): Verdict {
-  if (settings.smtpd_tls_ask_ccert) return DUNNO;
-  const note = warning(`${restriction} is requested, but "smtpd_tls_ask_ccert = no"`);
-  return { kind: 'dunno', notes: [note] };
-}
-
-/** relay_clientcerts: by the certificate, or by the key in it. */
-async function permitListed(
-  facts: Facts,
-  peer: PeerCertificate,
-  knowledge: Knowledge,
-): Promise<Verdict> {
-  const verdict = await lookupListed(facts, peer, knowledge);
-  return notedFingerprints(verdict, 1, knowledge.oldDefaults);
-}
-
-async function lookupListed(
-  facts: Facts,
-  peer: PeerCertificate,
-  { relayCertificates }: Knowledge,
-): Promise<Verdict> {
-  try {
-    for (const key of [peer.fingerprint, peer.keyFingerprint]) {
-      const found = await relayCertificates.lookup(key);
-      if (found !== undefined) return permit(facts, () => `${found.table} has ${key}`);
-    }
-    return DUNNO;
-  } catch (error) {
-    if (!(error instanceof TableError)) throw error;
-    const { fingerprint, keyFingerprint } = peer;
-    return lookupFailure(
-      facts.subject.name,
-      error.message,
-      `relay_clientcerts: lookup error for fingerprint '${fingerprint}', pkey fingerprint ${keyFingerprint}`,
-    );
-  }
-}
-
-function permit(facts: Facts, because: () => string): Verdict {
-  return { kind: 'permit', because, permitted: { subject: clientOf(facts) } };
+function unaskedNotes(restriction: string, settings: Settings): readonly Note[] {
+  if (settings.smtpd_tls_ask_ccert) return [];
+  return [warning(`${restriction} is requested, but "smtpd_tls_ask_ccert = no"`)];
 }

@@ -104,6 +104,9 @@ async function refuseSender(
   }
   const filtered = await session.milters?.mail(given, transaction.sender);
   if (filtered !== undefined) return filtered;
+  const asked = smtpd.localRewrite.refusal(session);
+  const unknown = asked && (await asked);
+  if (unknown !== undefined) return unknown;
   if (mustDeclare(session, transaction.sender.address, 'sender')) return UNDECLARED;
   const shortage = smtpd.spaceShortage(size ?? 0);
   if (shortage !== undefined) {

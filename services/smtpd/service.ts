@@ -50,6 +50,7 @@ import type { Doors, PolicySource } from './doors.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
+import { LocalRewrite } from './local-rewrite.ts';
 import type { Login } from './login.ts';
 import { type Pace, readPaceUnderStress } from './pace.ts';
 import { PARAMETERS } from './parameters.ts';
@@ -107,6 +108,8 @@ export class Smtpd {
   readonly acceptsBytes: boolean;
   /** smtpd_command_filter. */
   readonly commandFilter: TableList | undefined;
+  /** local_header_rewrite_clients. */
+  readonly localRewrite: LocalRewrite;
   /** smtpd_proxy_filter. */
   readonly beforeQueue: BeforeQueue | undefined;
   /** Sessions under way. */
@@ -130,7 +133,6 @@ export class Smtpd {
   readonly #verpClients: MatchList;
   readonly #xclientHosts: MatchList;
   readonly #xforwardHosts: MatchList;
-  readonly #localRewriteClients: readonly string[];
   readonly #forbidden: MatchList;
   readonly #ignored: MatchList;
   /** Nobody has a limit without it. */
@@ -217,7 +219,6 @@ export class Smtpd {
     this.#verpClients = matchList('smtpd_authorized_verp_clients');
     this.#xclientHosts = matchList('smtpd_authorized_xclient_hosts');
     this.#xforwardHosts = matchList('smtpd_authorized_xforward_hosts');
-    this.#localRewriteClients = readRewriteClients(parameters.local_header_rewrite_clients, log);
     this.#forbidden = matchList('smtpd_forbidden_commands');
     this.#ignored = matchList('smtpd_noop_commands');
     this.hasIgnoredCommands = parameters.smtpd_noop_commands !== '';
@@ -292,6 +293,12 @@ export class Smtpd {
           ? undefined
           : (action) => matches(logged, action),
     };
+    const rewriteClients = 'local_header_rewrite_clients';
+    this.localRewrite = new LocalRewrite(
+      parameters[rewriteClients],
+      (name) => openTables(name, { ...tables, parameter: name }),
+      this.#knowledge,
+    );
   }
 
   close(): void {
@@ -379,7 +386,7 @@ export class Smtpd {
     const mayXforward = client.mayXforward ?? (await isIn(this.#xforwardHosts));
     const verp = typeof (await patternOf(this.#verpClients, name, address)) === 'string';
     const privileges = { verp, xclient: mayXclient, xforward: mayXforward };
-    const isLocalRewrite = this.#isLocalRewrite({ ...client, network });
+    const isLocalRewrite = this.localRewrite.ofClient({ ...client, network });
     return {
       ...client,
       network,
@@ -394,16 +401,7 @@ export class Smtpd {
   /** A client that has logged in; without a login, one whose login has ended: with TLS all begins anew. */
   withLogin(client: Client, login: Login | undefined): Client {
     const known = { ...client, login };
-    return { ...known, isLocalRewrite: this.#isLocalRewrite(known) };
-  }
-
-  /** local_header_rewrite_clients. */
-  #isLocalRewrite({ network, peerAddress, login }: Client): boolean {
-    return this.#localRewriteClients.some((word) => {
-      if (word === 'permit_mynetworks') return typeof network === 'string';
-      if (word === 'permit_sasl_authenticated') return login !== undefined;
-      return this.#knowledge.isOwnAddress(peerAddress);
-    });
+    return { ...known, isLocalRewrite: this.localRewrite.ofClient(known) };
   }
 
   /** Goes through restriction lists for a session; says in the log, with -v, how it went. */
@@ -590,24 +588,6 @@ function readClasses(names: string, configuration: Configuration): Map<string, s
   const own = splitList(names).map((name) => [name, configuration.text(name)] as const);
   return new Map([...LOGIN_CLASSES, ...own]);
 }
-
-/** `local_header_rewrite_clients`: those of its words that can match anybody here. */
-function readRewriteClients(text: string, log: Log): string[] {
-  const words = splitList(text);
-  for (const word of words) {
-    if (REWRITE_CLIENTS.has(word)) continue;
-    log.warn(
-      `local_header_rewrite_clients: "${word}" is not built in Posthaste, and matches nobody`,
-    );
-  }
-  return words.filter((word) => REWRITE_CLIENTS.has(word));
-}
-
-const REWRITE_CLIENTS = new Set([
-  'permit_inet_interfaces',
-  'permit_mynetworks',
-  'permit_sasl_authenticated',
-]);
 
 function openListings(parameters: ParametersOf<Name>, watch: TableWatch): Listings {
   const open = (parameter: MapsName) => openTables(parameters[parameter], { ...watch, parameter });

@@ -226,6 +226,23 @@ export const ODD_SETTINGS: Readonly<Record<string, Setting>> = {
     main: { ...patient, smtpd_helo_restrictions: `check_helo_access ${nameTable}, ${syntax}` },
     sessions: { names },
   },
+  'networks in a table that fails': {
+    main: {
+      mynetworks: 'fail:always',
+      smtpd_client_event_limit_exceptions: '',
+      smtpd_forbid_bare_newline_exclusions: '',
+    },
+    sessions: { 'a recipient': [EHLO, FROM, TO, QUIT] },
+  },
+  'own networks in a table that fails': {
+    main: {
+      mynetworks: 'fail:always',
+      local_header_rewrite_clients: 'permit_mynetworks',
+      smtpd_client_event_limit_exceptions: '',
+      smtpd_forbid_bare_newline_exclusions: '',
+    },
+    sessions: { 'a sender': [EHLO, FROM, QUIT] },
+  },
   'one recipient': {
     main: {
       ...patient,

@@ -3,15 +3,11 @@
  * write, record by record.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { eventually } from '../../support/condition.ts';
 import { saslWith, startDovecot, whyNoDovecot } from '../../support/dovecot.ts';
-import type { MailSystem } from '../../support/mail-system.ts';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
-import { parseRecords } from '../../support/records.ts';
 import { type Step, send } from './dialogue.ts';
+import { takeFile } from './queue-records.ts';
 import { startServerPairs } from './server-pair.ts';
 import { EHLO, FROM, TO } from './steps.ts';
 
@@ -189,21 +185,3 @@ test('smtpd tells cleanup the same as Postfix', { skip: whyNoPostfix() }, async 
     });
   }
 });
-
-/** The records of a message that is taken out of the queue, without what differs every time. */
-async function takeFile(mail: MailSystem, id: string): Promise<string[]> {
-  const path = join(mail.queue, 'incoming', id);
-  const bytes = await eventually(`${id} in the queue`, () => readFileSync(path));
-  rmSync(path);
-  const records = parseRecords(bytes).map(([type, text]) => `${type}${text}`);
-  return records.map((record) => neutral(record).replaceAll(id, 'QID'));
-}
-
-function neutral(record: string): string {
-  return record
-    .replace(/^C.*/, 'C')
-    .replace(/^T\d+ \d+/, 'T')
-    .replace(/^(A(?:create_time|client_port|log_client_port|server_address)=).*/, '$1')
-    .replace(/\w{3}, [ \d]\d \w{3} \d{4} [\d:]{8} [+-]\d{4}/, 'DATE')
-    .replace(/^(NMessage-Id: <)\d{14}/, '$1TIME');
-}
