@@ -31,13 +31,17 @@ export function openCidr(name: string, context: TableContext): Table {
       warn(line.line, `${error.message}: skipping this rule`);
     }
   }
-  const find = arrange(rules, (line) => warn(line, 'IF has no matching ENDIF'));
+  const { find, lineOf } = arrange(rules, (line) => warn(line, 'IF has no matching ENDIF'));
   return {
     name: `cidr:${name}`,
     pattern: true,
     lookup(key) {
       const address = parseAddress(key);
       return address === undefined ? undefined : find(address);
+    },
+    lineOf(key) {
+      const address = parseAddress(key);
+      return address === undefined ? undefined : lineOf(address);
     },
     changed: () => source.file?.changed() ?? false,
     close: () => source.file?.close(),
@@ -68,7 +72,7 @@ function parseRule(
   const result = text.slice(skipBlanks(text, end));
   if (result === '') throw new NetworkError('no lookup result');
   const answer = resultOf(result);
-  return { kind: 'result', answer: (address) => (matches(address) ? answer : undefined) };
+  return { kind: 'result', line, answer: (address) => (matches(address) ? answer : undefined) };
 }
 
 function parseCondition(text: string): (address: AddressWords) => boolean {

@@ -14,6 +14,8 @@ export interface Table {
   readonly mayStallForLong?: boolean;
   /** @throws {TableError} (or rejects) when the answer cannot be known now; the caller defers */
   lookup(key: string): Answer;
+  /** The line of the rule that answers; tables whose keys are not in their source. */
+  lineOf?(key: string): number | undefined;
   /** All entries, for `postmap -s`; tables that cannot list them have no such function. */
   entries?(): Iterable<readonly [key: string, value: string]>;
   /** Puts an entry in, and takes one out; tables that live in memory only. */

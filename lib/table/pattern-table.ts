@@ -106,7 +106,7 @@ function openPatterns(dialect: Dialect, name: string, context: TableContext): Ta
   const source = openRules(dialect.type, name, context);
   const patterns: Pattern[] = [];
   const rules = new RuleParser(dialect, name, context, patterns).parse(source.lines);
-  const find = arrange(rules, (line) =>
+  const { find, lineOf } = arrange(rules, (line) =>
     context.log?.warn(`${dialect.type} map ${name}, line ${line}: IF has no matching ENDIF`),
   );
   return {
@@ -115,6 +115,7 @@ function openPatterns(dialect: Dialect, name: string, context: TableContext): Ta
     mayStall: true,
     mayStallForLong: patterns.some(({ isCostly }) => isCostly),
     lookup: find,
+    lineOf,
     changed: () => source.file?.changed() ?? false,
     close() {
       source.file?.close();
@@ -196,6 +197,7 @@ class RuleParser {
       const answer = expandReplacement(pieces, []);
       return {
         kind: 'result',
+        line: line.line,
         answer: this.#guarded(line, (text) => {
           return pattern.test(text) !== negated ? answer : undefined;
         }),
@@ -203,6 +205,7 @@ class RuleParser {
     }
     return {
       kind: 'result',
+      line: line.line,
       answer: this.#guarded(line, (text) => {
         const found = pattern.match(text, groups);
         return found === undefined ? undefined : expandReplacement(pieces, found);

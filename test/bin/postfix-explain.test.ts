@@ -310,6 +310,34 @@ test('postfix explain names file, line, key and answer', async (t) => {
   }
 });
 
+test('postfix explain names the rule of a table of patterns', async (t) => {
+  const config = writeConfiguration(
+    t,
+    {
+      smtpd_client_restrictions: 'check_client_access cidr:DIR/networks',
+      smtpd_sender_restrictions: 'check_sender_access proxy:pcre:DIR/senders',
+      smtpd_recipient_restrictions: 'check_recipient_access regexp:DIR/recipients, reject',
+      transport_maps: 'regexp:DIR/transport',
+    },
+    {
+      networks: '# networks\n10.0.0.0/8 REJECT\n192.0.2.0/24\n  INFO a network\n',
+      senders: '/^bob@/ REJECT\n/^(.*)@client/ INFO it is $1\n',
+      recipients: 'if /@lab/\n/^x/ REJECT\nendif\n\n!/nobody/ OK\n',
+      transport: '/^x@lab/ smtp:[one.test]\n/@lab\\.test$/ smtp:[two.test]\n',
+    },
+  );
+  const { text, status } = await explain(config, ...WHO, '--to', 'root@lab.test');
+  assert.equal(status, 0, text);
+  for (const wanted of [
+    `cidr:${config}/networks, line 3: 192.0.2.7 INFO a network`,
+    `pcre:${config}/senders, line 2: ann@client.test INFO it is ann`,
+    `regexp:${config}/recipients, line 5: root@lab.test OK`,
+    `regexp:${config}/transport, line 2: root@lab.test): smtp:[two.test]`,
+  ]) {
+    assert(text.includes(wanted), `${wanted}\n--- is not in:\n${text}`);
+  }
+});
+
 test('postfix explain asks nobody unless it is told to, and says whom it would ask', async (t) => {
   const dns = await startDnsServer(t, {
     '7.2.0.192.list.test': { A: ['127.0.0.2'], TXT: ['listed'] },
