@@ -49,7 +49,7 @@ export function createServerContext(
     ca: [...policy.authorities],
     ciphers: `${policy.ciphers}:${NO_SECURITY_LEVEL}`,
     minVersion: 'TLSv1',
-    maxVersion: 'TLSv1.3',
+    maxVersion: pairs.length > 0 && pairs.every(isDsa) ? 'TLSv1.2' : 'TLSv1.3',
     secureOptions: policy.options,
     ecdhCurve: policy.groups.length === 0 ? 'auto' : policy.groups.join(':'),
     dhparam: policy.dhParameters,
@@ -57,6 +57,14 @@ export function createServerContext(
     sessionTimeout: policy.sessionSeconds,
     ...(ticketKey === undefined ? {} : { ticketKeys: ticketKey }),
   });
+}
+
+/**
+ * TLS 1.3 has no DSA (RFC 8446 4.2.3). OpenSSL knows that a server with no other key had better speak
+ * TLS 1.2, but not where certificates may yet be changed by a callback, as in Node.
+ */
+function isDsa({ signature }: KeyPair): boolean {
+  return signature.algorithm === 'DSA';
 }
 
 /** @param warn told of names that are none */

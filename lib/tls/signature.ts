@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 
 /** What a key signs with. */
 export interface Signature {
-  /** As OpenSSL lists it: `RSA-PSS`, `ECDSA`, `Ed25519`. */
+  /** As OpenSSL lists it: `RSA-PSS`, `ECDSA`, `DSA`, `Ed25519`. */
   readonly algorithm: string;
   /** `RSA-PSS (2048 bits)`, `ECDSA (prime256v1)`. */
   readonly name: string;
@@ -27,6 +27,9 @@ export function signatureOf(key: KeyObject): Signature {
   if (type.startsWith('rsa')) {
     const name = `RSA-PSS (${details?.modulusLength} bits)`;
     return { algorithm: 'RSA-PSS', name, digest: undefined };
+  }
+  if (type === 'dsa') {
+    return { algorithm: 'DSA', name: `DSA (${details?.modulusLength} bits)`, digest: undefined };
   }
   const name = `${type.slice(0, 1).toUpperCase()}${type.slice(1)}`;
   return { algorithm: name, name, digest: undefined };

@@ -1,7 +1,7 @@
 /** Certificates for a test, made by openssl in a directory of its own. */
 import { spawnSync } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { freshDirectory } from './directories.ts';
@@ -15,7 +15,7 @@ export interface CertificateMaker {
 }
 
 export interface CertificateOptions {
-  /** `rsa:2048`, or a curve. */
+  /** `rsa:2048`, `dsa`, or a curve. */
   readonly key?: string;
   readonly isSelfSigned?: boolean;
 }
@@ -40,10 +40,19 @@ export function makeCertificates(t: TestContext): CertificateMaker {
     if (status !== 0) throw new Error(`openssl ${args.join(' ')}: ${stderr}`);
     return stdout;
   };
+  /** DSA takes the parameters of its group from a file. */
+  const dsaParameters = () => {
+    const file = path('dsa.parameters');
+    const options = ['-algorithm', 'DSA', '-pkeyopt', 'dsa_paramgen_bits:2048', '-genparam'];
+    if (!existsSync(file)) openssl('genpkey', ...options, '-out', file);
+    return file;
+  };
   const keyOptions = (key: string) =>
-    key.startsWith('rsa')
-      ? ['-newkey', key]
-      : ['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${key}`];
+    key === 'dsa'
+      ? ['-newkey', `dsa:${dsaParameters()}`]
+      : key.startsWith('rsa')
+        ? ['-newkey', key]
+        : ['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${key}`];
   const authority = path('authority.pem');
   openssl(
     ...['req', '-x509', ...keyOptions('prime256v1'), '-nodes', '-keyout', path('authority.key')],

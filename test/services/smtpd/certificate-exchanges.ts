@@ -1,4 +1,5 @@
-/** Restrictions that look at a client's certificate, in their odd forms. postconf(5). */
+/** Restrictions that look at a client's certificate in their odd forms, and odd certificates of ours. */
+import type { ConnectionOptions } from 'node:tls';
 import type { CertificateMaker } from '../../support/certificates.ts';
 import type { Settings } from './compare.ts';
 import type { Step } from './dialogue.ts';
@@ -44,11 +45,48 @@ export function certificateSettings(maker: CertificateMaker): Settings {
     TLS: [EHLO, 'STARTTLS', { tls: {} }, EHLO, FROM, ...recipients, QUIT],
     'a certificate': [EHLO, 'STARTTLS', { tls: known.pem }, EHLO, FROM, ...recipients, QUIT],
   });
+  const dsa = maker.make('dsa', '/CN=mx.lab.test', { key: 'dsa' });
+  const dsaMain = {
+    smtpd_tls_security_level: 'may',
+    smtpd_tls_loglevel: '1',
+    smtpd_tls_dcert_file: dsa.certificate,
+    smtpd_tls_dkey_file: dsa.key,
+  };
+  const handshake = (options: ConnectionOptions): Step[] => [
+    EHLO,
+    'STARTTLS',
+    { tls: options },
+    QUIT,
+  ];
+  const old = { maxVersion: 'TLSv1.2' } as const;
+  const dsaSessions = {
+    'a client that knows DSA alone': handshake({
+      ...old,
+      ciphers: 'DHE-DSS-AES256-GCM-SHA384@SECLEVEL=0',
+      sigalgs: 'DSA+SHA256',
+    }),
+    'a client that prefers DSA': handshake({
+      ...old,
+      ciphers: 'DHE-DSS-AES256-GCM-SHA384:ALL@SECLEVEL=0',
+      sigalgs: 'DSA+SHA256:RSA-PSS+SHA256',
+    }),
+    'a client of today': handshake({}),
+    'a client without TLS 1.3': handshake(old),
+  };
   const forms = TABLES.flatMap((table) => [
     `check_ccert_access ${table}`,
     `warn_if_reject check_ccert_access ${table}`,
   ]);
   return {
+    DSA: { main: dsaMain, sessions: dsaSessions },
+    'DSA and RSA': {
+      main: { ...dsaMain, smtpd_tls_cert_file: rsa.certificate, smtpd_tls_key_file: rsa.key },
+      sessions: dsaSessions,
+    },
+    'DSA with another key': {
+      main: { ...dsaMain, smtpd_tls_dkey_file: rsa.key },
+      sessions: { unavailable: [EHLO, 'STARTTLS', QUIT] },
+    },
     'nobody is asked for a certificate': {
       main: {
         ...main,
