@@ -289,7 +289,7 @@ test('stop ends every daemon; start after kill -9 of master recovers', async (t)
   assert.equal(mail.run('postfix', ['stop']).status, 1);
 });
 
-test('a daemon that no signal to master\'s group reaches leaves when its channel is closed', async (t) => {
+test("a daemon that no signal to master's group reaches leaves when its channel is closed", async (t) => {
   const apart = `process.on('SIGTERM', () => {}); process.on('exit', () => note('left')); ${POLITE}`;
   const bench = await startBench(t, { apart }, ['apart unix n - n - - apart']);
   const pid = Number((await bench.ask('public/apart')).slice(4));
