@@ -45,61 +45,57 @@ export const DEFAULT_KEYS: AddressKeyRules = {
 const NEVER_SPLIT: readonly string[] = ['postmaster', 'mailer-daemon'];
 
 /** The keys for an address in internal form, in order. */
-export function* addressKeys(address: string, rules: AddressKeyRules): Generator<AddressKey> {
+export function addressKeys(address: string, rules: AddressKeyRules): AddressKey[] {
+  const { quote } = rules;
+  const keys: AddressKey[] = [];
+  const add = (key: string, partial: boolean, extension = '', ownDomainOnly = false) => {
+    if (key === '') return;
+    if (quote !== undefined && NEEDS_QUOTES.test(key)) {
+      const quoted = quote(key);
+      if (quoted !== key) keys.push({ key: quoted, partial, extension, ownDomainOnly });
+    }
+    keys.push({ key, partial, extension, ownDomainOnly });
+  };
   const at = address.lastIndexOf('@');
   const local = at < 0 ? address : address.slice(0, at);
   const rest = at < 0 ? '' : address.slice(at);
   const extension = extensionOf(local, rules);
   const base = local.slice(0, local.length - extension.length);
-  yield* forms(address, rules, { partial: false, extension: '', ownDomainOnly: false });
-  if (extension !== '') {
-    yield* forms(base + rest, rules, { partial: true, extension, ownDomainOnly: false });
-  }
-  if (at < 0) return;
+  add(address, false);
+  if (extension !== '') add(base + rest, true, extension);
+  if (at < 0) return keys;
   if (rules.bareUser !== 'never') {
     const ownDomainOnly = rules.bareUser === 'own-domain';
-    yield* forms(local, rules, { partial: true, extension: '', ownDomainOnly });
-    if (extension !== '') yield* forms(base, rules, { partial: true, extension, ownDomainOnly });
+    add(local, true, '', ownDomainOnly);
+    if (extension !== '') add(base, true, extension, ownDomainOnly);
   }
-  const part = { partial: true, extension: '', ownDomainOnly: false };
-  if (rules.atDomain) yield { key: rest, ...part };
+  if (rules.atDomain) keys.push(partOf(rest));
   if (rules.domain !== undefined) {
-    for (const key of domainKeys(rest.slice(1), rules.domain)) yield { key, ...part };
+    for (const key of domainKeys(rest.slice(1), rules.domain)) keys.push(partOf(key));
   }
   if (rules.userAt) {
-    yield* forms(`${local}@`, rules, part);
-    if (extension !== '') yield* forms(`${base}@`, rules, { ...part, extension });
+    add(`${local}@`, true);
+    if (extension !== '') add(`${base}@`, true, extension);
   }
+  return keys;
 }
 
-function* forms(
-  key: string,
-  { quote }: AddressKeyRules,
-  rest: Omit<AddressKey, 'key'>,
-): Generator<AddressKey> {
-  if (key === '') return;
-  if (quote !== undefined && NEEDS_QUOTES.test(key)) {
-    const quoted = quote(key);
-    if (quoted !== key) yield { key: quoted, ...rest };
-  }
-  yield { key, ...rest };
+function partOf(key: string): AddressKey {
+  return { key, partial: true, extension: '', ownDomainOnly: false };
 }
 
 /** A cheap no for the usual address; quote() has the last word. */
 const NEEDS_QUOTES = /[^-A-Za-z0-9_+.@=]|^\.|\.\.|\.@|@.*@|\.$/;
 
 /** `a.b.c`; then `b.c`, `c` (parents) or `.b.c`, `.c` (dot-parents). */
-export function* domainKeys(
-  domain: string,
-  style: 'exact' | 'parents' | 'dot-parents',
-): Generator<string> {
-  yield domain;
-  if (style === 'exact') return;
+export function domainKeys(domain: string, style: 'exact' | 'parents' | 'dot-parents'): string[] {
+  const keys = [domain];
+  if (style === 'exact') return keys;
   for (let dot = domain.indexOf('.', 1); dot >= 0; dot = domain.indexOf('.', dot + 1)) {
     const parent = domain.slice(style === 'parents' ? dot + 1 : dot);
-    if (parent === '') return;
-    yield parent;
+    if (parent !== '') keys.push(parent);
   }
+  return keys;
 }
 
 /** The extension of a local part with its delimiter, `+ext`; empty when there is none. */
@@ -130,31 +126,28 @@ export interface FoundAddress extends Found {
  */
 export function search(
   tables: TableList,
-  keys: Iterable<AddressKey>,
+  keys: readonly AddressKey[],
   ownDomain?: () => boolean | Promise<boolean>,
 ): FoundAddress | undefined | Promise<FoundAddress | undefined> {
-  const left = keys[Symbol.iterator]();
-  for (let next = left.next(); next.done !== true; next = left.next()) {
-    const key = next.value;
-    if (key.ownDomainOnly) return searchRest(tables, key, left, ownDomain);
+  for (const [at, key] of keys.entries()) {
+    if (key.ownDomainOnly) return searchRest(tables, keys.slice(at), ownDomain);
     const answer = tables.lookup(key.key, key.partial);
-    if (answer instanceof Promise) return searchRest(tables, key, left, ownDomain, answer);
+    if (answer instanceof Promise) return searchRest(tables, keys.slice(at), ownDomain, answer);
     if (answer !== undefined) return foundBy(key, answer);
   }
   return undefined;
 }
 
-/** Goes on with a key, whose answer may be on its way, and those after it. */
+/** Goes on with the keys that are left; the answer to the first may be on its way. */
 async function searchRest(
   tables: TableList,
-  first: AddressKey,
-  left: Iterator<AddressKey>,
+  left: readonly AddressKey[],
   ownDomain: (() => boolean | Promise<boolean>) | undefined,
   asked?: Promise<Found | undefined>,
 ): Promise<FoundAddress | undefined> {
   let own: boolean | undefined;
   let pending = asked;
-  for (let key: AddressKey | undefined = first; key !== undefined; ) {
+  for (const key of left) {
     if (key.ownDomainOnly) own ??= (await ownDomain?.()) ?? false;
     if (!key.ownDomainOnly || own === true) {
       const answer = pending ?? tables.lookup(key.key, key.partial);
@@ -162,8 +155,6 @@ async function searchRest(
       if (found !== undefined) return foundBy(key, found);
     }
     pending = undefined;
-    const next = left.next();
-    key = next.done === true ? undefined : next.value;
   }
   return undefined;
 }

@@ -36,7 +36,7 @@ export interface AccessQuery {
  */
 export function checkKeys(
   { tables, refer }: AccessTable,
-  keys: Iterable<AddressKey>,
+  keys: readonly AddressKey[],
   { subject, facts, knowledge }: AccessQuery,
 ): Verdict | undefined | Promise<Verdict | undefined> {
   const act = (found: FoundAddress | undefined) =>
@@ -58,7 +58,7 @@ export function checkKeys(
 /** The verdict on the first of the keys that a table has, else one that says that it has none. */
 export function checkAll(
   table: AccessTable,
-  keys: () => Iterable<AddressKey>,
+  keys: () => readonly AddressKey[],
   query: AccessQuery,
 ): Verdict | Promise<Verdict> {
   const verdict = checkKeys(table, keys(), query);
@@ -67,47 +67,45 @@ export function checkAll(
 }
 
 /** No table of a restriction has any of the keys: what they were, should anybody ask. */
-function noEntry(keys: () => Iterable<AddressKey>): Verdict {
+function noEntry(keys: () => readonly AddressKey[]): Verdict {
   return {
     kind: 'dunno',
-    because: () => `no entry for ${[...keys()].map(({ key }) => key).join(', ')}`,
+    because: () =>
+      `no entry for ${keys()
+        .map(({ key }) => key)
+        .join(', ')}`,
   };
 }
 
 /** A client: by its name and the domains that is in, then by its address and its networks. */
-export function* clientKeys(
-  name: string,
-  address: string,
-  { parents }: AccessTable,
-): Generator<AddressKey> {
-  yield* hostKeys(name, parents);
-  yield* networkKeys(address);
+export function clientKeys(name: string, address: string, { parents }: AccessTable): AddressKey[] {
+  return [...hostKeys(name, parents), ...networkKeys(address)];
 }
 
 /** A host's name, and the domains it is in. */
-export function* hostKeys(name: string, parents: 'parents' | 'dot-parents'): Generator<AddressKey> {
-  let partial = false;
-  for (const key of domainKeys(name, parents)) {
-    yield { key, partial, extension: '', ownDomainOnly: false };
-    partial = true;
-  }
+export function hostKeys(name: string, parents: 'parents' | 'dot-parents'): AddressKey[] {
+  return domainKeys(name, parents).map((key, at) => keyOf(key, at > 0));
 }
 
 /** `192.0.2.1`, `192.0.2`, `192.0`, `192`; of IPv6 the groups as they are written. */
-export function* networkKeys(address: string): Generator<AddressKey> {
+export function networkKeys(address: string): AddressKey[] {
   const separator = address.includes(':') ? ':' : '.';
-  let key = address;
-  for (let partial = false; ; partial = true) {
-    yield { key, partial, extension: '', ownDomainOnly: false };
-    const end = key.lastIndexOf(separator);
-    if (end < 0) return;
-    key = key.slice(0, end);
+  const keys = [keyOf(address, false)];
+  for (let end = address.lastIndexOf(separator); end >= 0; ) {
+    const key = address.slice(0, end);
+    keys.push(keyOf(key, true));
+    end = key.lastIndexOf(separator);
   }
+  return keys;
 }
 
 /** One key, and no part of it. */
-export function* wholeKey(key: string): Generator<AddressKey> {
-  yield { key, partial: false, extension: '', ownDomainOnly: false };
+export function wholeKey(key: string): AddressKey[] {
+  return [keyOf(key, false)];
+}
+
+function keyOf(key: string, partial: boolean): AddressKey {
+  return { key, partial, extension: '', ownDomainOnly: false };
 }
 
 /** An address: as it is, without extension, its domain, and its local part. */
@@ -132,7 +130,7 @@ function mailKeys(
   address: string,
   { parents }: AccessTable,
   { recipient_delimiter, double_bounce_sender }: Settings,
-): Iterable<AddressKey> {
+): readonly AddressKey[] {
   return addressKeys(address, {
     delimiters: recipient_delimiter,
     bareUser: 'never',
