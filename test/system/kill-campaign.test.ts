@@ -14,18 +14,18 @@ import { startSmtpPeer } from '../support/smtp-peer.ts';
 const MESSAGES = Number(process.env.CAMPAIGN_MESSAGES ?? 5000);
 const SESSIONS = 10;
 const KILL_EVERY_MS = Number(process.env.CAMPAIGN_KILL_MS ?? 300);
-/** Nothing may stand still for longer than this while there is work. */
-const STALL_MAX_MS = 5000;
+/** Nothing may stand still for so long while there is work: a service that was left alone would. */
+const STALL_MAX_MS = 60_000;
 /** On a machine that takes long to start a daemon both are so many times that. */
 const KILL_RECOVERIES = 1;
 const STALL_RECOVERIES = 16;
-const DUPLICATES_PER_KILL = 0.3;
-/** A short campaign may have bad luck: so many standard deviations of it. */
-const CHANCE = 2;
+/** Who is killed may have so many deliveries that nobody has noted yet: destination_concurrency_limit. */
+const DUPLICATES_PER_KILL = 20;
 const ARRIVAL_LIMIT_MS = 120_000;
 /** A slow machine spends most of its time on starting processes: then fewer messages must do. */
 const OFFER_LIMIT_MS = 100_000;
 const ACCEPTED_MIN = MESSAGES / 10;
+const KILLS_MIN = 10;
 
 const root = process.getuid?.() === 0;
 
@@ -45,12 +45,15 @@ test('no message that was accepted is lost while processes are killed', async (t
   });
   const local = root ? 'games' : '';
   const recoveryMs = await measureRecovery(mail);
+  const killer = startKiller(mail, Math.max(KILL_EVERY_MS, KILL_RECOVERIES * recoveryMs));
   const accepted = new Set<string>();
   const acceptedAt: number[] = [];
   let next = 0;
   const deadline = monotonic() + OFFER_LIMIT_MS;
+  const isEnough = () => accepted.size >= ACCEPTED_MIN && killer.kills >= KILLS_MIN;
+  const isOver = () => accepted.size >= MESSAGES || monotonic() >= deadline;
   const sender = async () => {
-    while (accepted.size < MESSAGES && monotonic() < deadline) {
+    while (!(isOver() && isEnough())) {
       next += 1;
       const id = `message-${next}`;
       const to = local !== '' && next % 2 === 0 ? `${local}@lab.test` : 'friend@far.test';
@@ -59,9 +62,9 @@ test('no message that was accepted is lost while processes are killed', async (t
       acceptedAt.push(monotonic());
     }
   };
-  const killer = startKiller(mail, Math.max(KILL_EVERY_MS, KILL_RECOVERIES * recoveryMs));
   await Promise.all(Array.from({ length: SESSIONS }, sender));
-  const kills = killer.stop();
+  killer.stop();
+  const { kills } = killer;
 
   const arrived = () =>
     arrivedIds(
@@ -79,15 +82,12 @@ test('no message that was accepted is lost while processes are killed', async (t
     ARRIVAL_LIMIT_MS,
   ).catch(() => assert.fail(`lost: ${missing().slice(0, 5).join(', ')} of ${accepted.size}`));
   const duplicates = [...arrived().values()].reduce((sum, count) => sum + count - 1, 0);
-  t.diagnostic(
-    `${accepted.size} accepted, ${kills} kills, ${duplicates} duplicates, recovery ${Math.round(recoveryMs)} ms`,
-  );
-  assert.ok(accepted.size >= ACCEPTED_MIN, `only ${accepted.size} messages were accepted`);
-  assert.ok(kills > 10, `only ${kills} kills`);
-  const expected = kills * DUPLICATES_PER_KILL;
-  assert.ok(duplicates <= expected + CHANCE * Math.sqrt(expected), `${duplicates} duplicates`);
+  assert.ok(duplicates <= kills * DUPLICATES_PER_KILL, `${duplicates} duplicates`);
   const gaps = acceptedAt.slice(1).map((time, at) => time - (acceptedAt[at] ?? time));
   const longest = Math.max(...gaps);
+  t.diagnostic(
+    `${accepted.size} accepted, ${kills} kills, ${duplicates} duplicates, recovery ${Math.round(recoveryMs)} ms, longest stall ${Math.round(longest)} ms`,
+  );
   const stallMax = Math.max(STALL_MAX_MS, STALL_RECOVERIES * recoveryMs);
   assert.ok(longest < stallMax, `nothing was accepted for ${Math.round(longest)} ms`);
 });
@@ -103,8 +103,14 @@ async function measureRecovery(mail: MailSystem): Promise<number> {
   return monotonic() - start;
 }
 
-/** Kills a random child of master, again and again. @returns how many died */
-function startKiller(mail: MailSystem, everyMs: number): { stop(): number } {
+interface Killer {
+  /** How many died. */
+  readonly kills: number;
+  stop(): void;
+}
+
+/** Kills a random child of master, again and again. */
+function startKiller(mail: MailSystem, everyMs: number): Killer {
   const master = mail.masterPid();
   let kills = 0;
   let stopped = false;
@@ -124,9 +130,11 @@ function startKiller(mail: MailSystem, everyMs: number): { stop(): number } {
   };
   void run();
   return {
+    get kills() {
+      return kills;
+    },
     stop() {
       stopped = true;
-      return kills;
     },
   };
 }
