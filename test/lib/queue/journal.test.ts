@@ -19,6 +19,7 @@ import fs, {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { monotonic } from '../../../lib/clock/clock.ts';
 import { flock } from '../../../lib/os/locks.ts';
 import { Journal } from '../../../lib/queue/journal.ts';
 import { formatEntry, type JournalEntry, parseEntries } from '../../../lib/queue/journal-entry.ts';
@@ -196,8 +197,11 @@ test('full segments are used again, and no more than eight are made', async (t) 
     if (count >= 5) unlinkSync(paths.at(-1) as string);
   }
   assert.ok(segments().length <= 3, `${segments().length} segments`);
+  const startedAt = monotonic();
   for (let count = 0; count < 120; count += 1) await append(journal, `3000${count}A`, bytes);
-  assert.equal(segments().length, 8);
+  assert.ok(segments().length <= 8);
+  // After five seconds messages are synced one by one, and need their segments no more.
+  if (monotonic() - startedAt < 5000) assert.equal(segments().length, 8);
   await journal.close();
   assert.deepEqual(segments(), []);
 });

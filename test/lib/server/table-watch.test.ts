@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { monotonic } from '../../../lib/clock/clock.ts';
 import type { Configuration } from '../../../lib/config/configuration.ts';
 import type { Log } from '../../../lib/log/log.ts';
 import { TableWatch } from '../../../lib/server/table-watch.ts';
@@ -26,11 +27,12 @@ function watching() {
 
 test('a table that was opened with the watch is watched; its change is told once', () => {
   const { watch, names, change } = watching();
+  const lookedAt = monotonic();
   watch.lookNow();
   assert.deepEqual([names, watch.isOutdated], [[], false]);
   change();
   watch.look();
-  assert.deepEqual(names, [], 'it has just looked');
+  if (monotonic() - lookedAt < 1000) assert.deepEqual(names, [], 'it has just looked');
   watch.lookNow();
   watch.lookNow();
   assert.deepEqual([names, watch.isOutdated], [['table hash:/x'], true]);
