@@ -100,7 +100,8 @@ export function scriptedMaster(
   };
 }
 
-function startDaemon(
+/** Starts one daemon by itself: `directory` has main.cf. It ends with the test. */
+export function startDaemon(
   t: TestContext,
   directory: string,
   queue: string,

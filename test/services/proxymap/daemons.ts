@@ -1,17 +1,16 @@
 /** proxymap under test, ours and Postfix's: a child with descriptors handed down, and its clients. */
 
-import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, closeSync, rmSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { spawnSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { formatAttributes } from '../../../lib/ipc/attributes.ts';
 import { IpcConnection } from '../../../lib/ipc/connection.ts';
-import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { PATIENCE_MS } from '../../support/condition.ts';
 import { freshDirectory } from '../../support/directories.ts';
 import { type Maker, REAL_DAEMONS } from '../../support/real-postfix.ts';
+import { startDaemon } from '../../support/scripted-master.ts';
 import { prepare } from '../trivial-rewrite/daemons.ts';
 
 export type Service = 'proxymap' | 'proxywrite';
@@ -40,36 +39,17 @@ export function startProxy(
   maker: Maker,
   service: Service = 'proxymap',
 ): Running {
-  const queue = join(directory, 'queue');
-  const path = join(queue, 'private', service);
-  rmSync(path, { force: true });
-  const listener = bindUnix(path, 0o666, 10);
-  const flow = pipe();
-  const [ours, theirs] = socketPair();
-  const command =
-    maker === 'ours'
-      ? [process.execPath, resolve('build/libexec/proxymap.cjs')]
-      : [`${REAL_DAEMONS}/proxymap`];
-  const [program = '', ...first] = command;
-  const child = spawn(program, [...first, '-n', service, '-t', 'unix', '-u'], {
-    cwd: queue,
-    env: { MAIL_CONFIG: directory, LANG: 'C', GENERATION: '1', MAIL_LOGTAG: 'postfix' },
-    stdio: ['ignore', 'ignore', 'inherit', flow.read, flow.write, theirs, listener],
+  const daemon = startDaemon(t, directory, join(directory, 'queue'), {
+    program: maker === 'ours' ? 'libexec/proxymap.cjs' : `${REAL_DAEMONS}/proxymap`,
+    listen: `private/${service}`,
+    args: ['-n', service, '-u'],
   });
-  for (const fd of [listener, flow.read, theirs]) closeSync(fd);
-  const reports = new Socket({ fd: ours, readable: true, writable: false }).resume();
-  reports.on('error', () => {});
-  const ended = new Promise<void>((done) => child.once('exit', () => done()));
-  const kill = async () => {
-    child.kill('SIGKILL');
-    await ended;
+  return {
+    async kill() {
+      daemon.kill('SIGKILL');
+      await daemon.ended;
+    },
   };
-  atEnd(t, async () => {
-    await kill();
-    closeSync(flow.write);
-    reports.destroy();
-  });
-  return { kill };
 }
 
 type Value = string | number;

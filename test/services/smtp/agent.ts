@@ -1,10 +1,5 @@
-/**
- * One delivery agent, ours or Postfix's own, as a real process below a scripted master, with
- * scripted bounce, defer and trace services that write down what they are told.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, closeSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer, Socket } from 'node:net';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { AgentConnection } from '../../../lib/clients/delivery.ts';
@@ -12,7 +7,6 @@ import { nowMicroseconds } from '../../../lib/clock/clock.ts';
 import { NEVER } from '../../../lib/delivery/delivery-times.ts';
 import type { Recipient } from '../../../lib/delivery/recipient.ts';
 import type { DeliveryRequest } from '../../../lib/delivery/request.ts';
-import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { formatRecord } from '../../../lib/queue/record.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually, PATIENCE_MS } from '../../support/condition.ts';
@@ -91,13 +85,17 @@ export function startAgent(t: TestContext, options: AgentOptions = {}): Agent {
   for (const service of ['bounce', 'defer', 'trace'] as const) {
     startReporter(t, join(queue, 'private', service), service, reports);
   }
-  const listener = bindUnix(join(queue, 'private', protocol), 0o666, 100);
-  const child = spawnAgent(t, options, master.directory, queue, listener);
-  const lines = readErrors(child);
+  const program = real ? `/usr/lib/postfix/sbin/${protocol}` : resolve(`build/libexec/${protocol}`);
+  const daemon = master.start({
+    program,
+    listen: `private/${protocol}`,
+    slots: options.slots,
+    environment: { PATH: process.env['PATH'] ?? '' },
+  });
   return {
     queue,
     waitForLog: master.waitForLog,
-    kill: () => child.kill('SIGKILL'),
+    kill: () => daemon.kill('SIGKILL'),
     async deliver(nexthop, mail = {}) {
       const request = writeMail(queue, nexthop, mail);
       const connection = await AgentConnection.connect(
@@ -106,7 +104,7 @@ export function startAgent(t: TestContext, options: AgentOptions = {}): Agent {
       );
       try {
         const reply = await connection.deliver(request);
-        if (reply === undefined) throw new Error(`no reply from the agent: ${lines()}`);
+        if (reply === undefined) throw new Error(`no reply from the agent: ${daemon.errors()}`);
         const own = reports.filter((report) => report.queueId === request.queueId);
         const prefix = `${request.queueId}: `;
         return {
@@ -125,48 +123,6 @@ export function startAgent(t: TestContext, options: AgentOptions = {}): Agent {
       }
     },
   };
-}
-
-function spawnAgent(
-  t: TestContext,
-  { real = false, protocol = 'smtp', slots }: AgentOptions,
-  directory: string,
-  queue: string,
-  listener: number,
-): ChildProcess {
-  const flow = pipe();
-  const [ours, theirs] = socketPair();
-  const program = real ? `/usr/lib/postfix/sbin/${protocol}` : resolve(`build/libexec/${protocol}`);
-  const child = spawn(program, ['-t', 'unix'], {
-    cwd: queue,
-    env: {
-      MAIL_CONFIG: directory,
-      MAIL_LOGTAG: 'postfix',
-      LANG: 'C',
-      GENERATION: '17',
-      PATH: process.env['PATH'],
-      ...(slots === undefined ? {} : { POSTHASTE_SLOTS: String(slots) }),
-    },
-    stdio: ['ignore', 'ignore', 'pipe', flow.read, flow.write, theirs, listener],
-  });
-  // Status messages that nobody reads would stop it one day.
-  const status = new Socket({ fd: ours, readable: true, writable: false });
-  status.on('error', () => {}).resume();
-  const ended = new Promise((done) => child.once('exit', done));
-  for (const fd of [flow.read, theirs, listener]) closeSync(fd);
-  atEnd(t, async () => {
-    status.destroy();
-    closeSync(flow.write);
-    child.kill('SIGKILL');
-    await ended;
-  });
-  return child;
-}
-
-function readErrors(child: ChildProcess): () => string {
-  const parts: Buffer[] = [];
-  child.stderr?.on('data', (bytes: Buffer) => parts.push(bytes));
-  return () => Buffer.concat(parts).toString();
 }
 
 /** bounce(8), defer or trace: takes every entry. */

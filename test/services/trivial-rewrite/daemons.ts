@@ -1,12 +1,10 @@
-/** The rewriting daemons under test, ours and Postfix's, each a child with descriptors handed down. */
-import { spawn } from 'node:child_process';
-import { chmodSync, closeSync, mkdirSync, rmSync } from 'node:fs';
-import { connect, Socket } from 'node:net';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { bindUnix, pipe, socketPair } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { REAL_DAEMONS } from '../../support/real-postfix.ts';
+import { startDaemon } from '../../support/scripted-master.ts';
 import { writeSettled } from '../../support/settled-file.ts';
 
 export type Kind = 'ours' | 'postfix';
@@ -39,34 +37,17 @@ export function prepare(directory: string, main: Readonly<Record<string, string>
 /** Starts a daemon; it is gone with the test. */
 export function startRewriting(t: TestContext, directory: string, kind: Kind): Asker {
   const queue = join(directory, 'queue');
-  const path = join(queue, `private/rewrite.${kind}`);
-  const listener = bindUnix(path, 0o666, 10);
-  const flow = pipe();
-  const [ours, theirs] = socketPair();
-  const command =
-    kind === 'ours'
-      ? [process.execPath, join(process.cwd(), 'build/libexec/trivial-rewrite.cjs')]
-      : [`${REAL_DAEMONS}/trivial-rewrite`];
-  const [program = '', ...first] = command;
-  const child = spawn(program, [...first, '-n', 'rewrite', '-t', 'unix'], {
-    cwd: queue,
-    env: { MAIL_CONFIG: directory, LANG: 'C', GENERATION: '1', MAIL_LOGTAG: 'postfix' },
-    stdio: ['ignore', 'ignore', 'inherit', flow.read, flow.write, theirs, listener],
+  const listen = `private/rewrite.${kind}`;
+  const daemon = startDaemon(t, directory, queue, {
+    program: kind === 'ours' ? 'libexec/trivial-rewrite.cjs' : `${REAL_DAEMONS}/trivial-rewrite`,
+    listen,
+    args: ['-n', 'rewrite'],
   });
-  for (const fd of [listener, flow.read, theirs]) closeSync(fd);
-  // Postfix's daemon gives up when nobody reads its reports.
-  const reports = new Socket({ fd: ours, readable: true, writable: false }).resume();
-  reports.on('error', () => {});
-  const ended = new Promise((done) => child.once('exit', done));
-  const asker = new Asker(path, ended);
-  atEnd(t, async () => {
-    asker.close();
-    child.kill('SIGKILL');
-    await ended;
-    closeSync(flow.write);
-    reports.destroy();
-    rmSync(path, { force: true });
-  });
+  const asker = new Asker(
+    join(queue, listen),
+    daemon.ended.then(({ code }) => code),
+  );
+  atEnd(t, () => asker.close());
   return asker;
 }
 
