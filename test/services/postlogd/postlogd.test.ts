@@ -9,14 +9,16 @@ import { scriptedMaster } from '../../support/scripted-master.ts';
 const LINE =
   'Nov 21 22:48:34 ipc postfix-ipc/smtpd[22930]: 9E3B3220164: client=localhost[127.0.0.1]';
 
+const POSTLOGD = {
+  program: 'libexec/postlogd.cjs',
+  listen: 'public/postlog',
+  type: 'unix-dgram',
+  args: ['-n', 'postlog', '-l'],
+} as const;
+
 test('postlogd writes each datagram as a line', async (t) => {
   const master = scriptedMaster(t);
-  master.start({
-    program: 'libexec/postlogd.cjs',
-    listen: 'public/postlog',
-    type: 'unix-dgram',
-    args: ['-n', 'postlog', '-l'],
-  });
+  master.start(POSTLOGD);
   const send = (text: string) => sendDatagram(master.path('public/postlog'), Buffer.from(text));
   assert.ok(send(LINE));
   assert.ok(send('forged\nNov 21 22:48:34 x postfix/y[1]: z\x1b[31m'));
@@ -31,12 +33,7 @@ test('postlogd writes each datagram as a line', async (t) => {
 
 test('postlogd goes on in the new file after a rotation', async (t) => {
   const master = scriptedMaster(t);
-  master.start({
-    program: 'libexec/postlogd.cjs',
-    listen: 'public/postlog',
-    type: 'unix-dgram',
-    args: ['-n', 'postlog', '-l'],
-  });
+  master.start(POSTLOGD);
   const file = join(master.directory, 'log');
   sendDatagram(master.path('public/postlog'), Buffer.from('before'));
   await master.waitForLog(/before\n/);
@@ -54,11 +51,6 @@ test('postlogd goes on in the new file after a rotation', async (t) => {
 
 test('without maillog_file there is nothing to do', async (t) => {
   const master = scriptedMaster(t, { maillog_file: '' });
-  const daemon = master.start({
-    program: 'libexec/postlogd.cjs',
-    listen: 'public/postlog',
-    type: 'unix-dgram',
-    args: ['-n', 'postlog', '-l'],
-  });
+  const daemon = master.start(POSTLOGD);
   assert.equal((await daemon.ended).code, 1);
 });

@@ -1,13 +1,30 @@
 /** What smtpd does only because of an old compatibility_level, it says: as Postfix's smtpd. */
 import { test } from 'node:test';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
-import { compareServers, type Settings } from './compare.ts';
+import { compareServers, type Setting, type Settings } from './compare.ts';
 import { send } from './dialogue.ts';
 
 const HELLO = ['EHLO client.test', 'MAIL FROM:<ann@client.test>'];
 const to = (...addresses: string[]) => [...HELLO, ...addresses.map((each) => `RCPT TO:<${each}>`)];
 const BARRIER = 'permit_mynetworks, reject_unauth_destination';
 const STRANGER = '127.9.9.9';
+
+/** What parent domains match. */
+const withAccess = (level: string): Setting => ({
+  main: {
+    compatibility_level: level,
+    mynetworks: '127.0.0.1',
+    smtpd_recipient_restrictions:
+      'check_recipient_access inline:{x.test=REJECT lab.test=REJECT far.test=OK}',
+  },
+  sessions: {
+    relay: {
+      from: STRANGER,
+      steps: to('x@far.test', 'x@x.test', 'root@lab.test', 'x@sub.lab.test', 'x@other.test'),
+    },
+    ours: to('x@far.test', 'x@x.test', 'root@lab.test', 'x@sub.lab.test'),
+  },
+});
 
 const DEFAULTS: Settings = {
   'level 0': {
@@ -49,36 +66,8 @@ const DEFAULTS: Settings = {
       ours: to('x@far.test', 'x@x.test', 'root@lab.test'),
     },
   },
-  'level 1': {
-    main: {
-      compatibility_level: '1',
-      mynetworks: '127.0.0.1',
-      smtpd_recipient_restrictions:
-        'check_recipient_access inline:{x.test=REJECT lab.test=REJECT far.test=OK}',
-    },
-    sessions: {
-      relay: {
-        from: STRANGER,
-        steps: to('x@far.test', 'x@x.test', 'root@lab.test', 'x@sub.lab.test', 'x@other.test'),
-      },
-      ours: to('x@far.test', 'x@x.test', 'root@lab.test', 'x@sub.lab.test'),
-    },
-  },
-  'level 3.5': {
-    main: {
-      compatibility_level: '3.5',
-      mynetworks: '127.0.0.1',
-      smtpd_recipient_restrictions:
-        'check_recipient_access inline:{x.test=REJECT lab.test=REJECT far.test=OK}',
-    },
-    sessions: {
-      relay: {
-        from: STRANGER,
-        steps: to('x@far.test', 'x@x.test', 'root@lab.test', 'x@sub.lab.test', 'x@other.test'),
-      },
-      ours: to('x@far.test', 'x@x.test', 'root@lab.test', 'x@sub.lab.test'),
-    },
-  },
+  'level 1': withAccess('1'),
+  'level 3.5': withAccess('3.5'),
   'level 3.6': {
     main: {
       compatibility_level: '3.6',
