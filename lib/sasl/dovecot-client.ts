@@ -3,7 +3,7 @@
  * process, whose requests have numbers. ipc.md 3.20; our own auth(8) speaks it, too.
  */
 import type { Socket } from 'node:net';
-import { withDeadline } from '../async/deadline.ts';
+import { DeadlineError, withDeadline } from '../async/deadline.ts';
 import { after, monotonic, type Timer } from '../clock/clock.ts';
 import type { Log } from '../log/log.ts';
 import { describeTrouble } from '../net/trouble.ts';
@@ -43,6 +43,10 @@ export interface DovecotOptions {
 export class DovecotBackEnd implements SaslBackEnd {
   readonly #options: DovecotOptions;
   #connection: Promise<DovecotConnection> | undefined;
+  /** It is one that can be used. */
+  #isReady = false;
+  /** The last that was tried came to nothing in all the time it had. */
+  #isSlow = false;
 
   constructor(options: DovecotOptions) {
     this.#options = options;
@@ -71,9 +75,18 @@ export class DovecotBackEnd implements SaslBackEnd {
 
   /** The connection there is, or a new one. @throws {SaslTrouble} */
   connection(): Promise<DovecotConnection> {
-    if (this.#connection !== undefined) return this.#connection;
+    const opened = this.#connection ?? this.#begin();
+    if (this.#isReady || !this.#isSlow) return opened;
+    // A server that hung is tried again, but no client waits for that.
+    opened.catch(() => {});
+    return Promise.reject(new SaslTrouble(UNREACHABLE));
+  }
+
+  #begin(): Promise<DovecotConnection> {
     const opened = this.#open(() => {
-      if (this.#connection === opened) this.#connection = undefined;
+      if (this.#connection !== opened) return;
+      this.#connection = undefined;
+      this.#isReady = false;
     });
     this.#connection = opened;
     return opened;
@@ -85,11 +98,15 @@ export class DovecotBackEnd implements SaslBackEnd {
     try {
       return await withDeadline(LIMIT_MS, undefined, async () => {
         socket = await connect();
-        return DovecotConnection.greet(socket, forget);
+        const connection = await DovecotConnection.greet(socket, forget);
+        this.#isSlow = false;
+        this.#isReady = true;
+        return connection;
       });
     } catch (error) {
       socket?.destroy();
       forget();
+      this.#isSlow = error instanceof DeadlineError;
       const why =
         error instanceof SaslTrouble
           ? `SASL: ${address}: ${error.message}`

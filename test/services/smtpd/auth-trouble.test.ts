@@ -160,6 +160,28 @@ test('a server that is not there is waited for by nobody, and nothing is refused
   await mail.waitForLog(/SASL PLAIN authentication failed: Can't connect .*, sasl_username=\(un/);
 });
 
+test('a server that hangs costs time once, and is found again when it goes on', async (t) => {
+  const peer = await startAuthPeer(t, () => undefined, 'VERSION\t1\t2\n');
+  const mail = await startSmtpd(t, peer.path, { service_processes: '1' });
+  const [, first = ''] = await converse({ port: mail.port }, [EHLO, QUIT]);
+  assert.doesNotMatch(first, /AUTH/);
+  const others = [EHLO, `AUTH PLAIN ${SECRET}`, EHLO, 'MAIL FROM:<joe@lab.test>', QUIT];
+  const replies = await converse({ port: mail.port }, others);
+  assert.doesNotMatch(replies[1] ?? '', /AUTH/);
+  assert.deepEqual(replies.slice(2, 3), [GONE]);
+  assert.equal(replies.at(-1), '221 2.0.0 Bye');
+  // They did not wait: smtpd still has hopes of its second try.
+  await eventually('a second try', () => peer.connections.length === 2);
+  const [, again] = peer.connections;
+  assert.equal(again?.readyState, 'open');
+  again?.write('MECH\tPLAIN\tplaintext\nDONE\n');
+  await eventually('the mechanisms', async () => {
+    const [, reply = ''] = await converse({ port: mail.port }, [EHLO, QUIT]);
+    return /^250-AUTH PLAIN\r$/m.test(reply);
+  });
+  assert.equal(peer.connections.length, 2);
+});
+
 test('an auth service that is not in master.cf is asked for', async (t) => {
   const mail = await startSmtpd(t, 'smtpd', { smtpd_sasl_type: 'posthaste' });
   await converse({ port: mail.port }, [EHLO, QUIT]);

@@ -203,6 +203,52 @@ async function connected(t: TestContext, { port }: MailSystem): Promise<Socket> 
   return socket;
 }
 
+test('10,000 unknown commands are 10,000 replies, and nothing else', async (t) => {
+  const mail = await start(t, {
+    smtpd_hard_error_limit: '100000',
+    smtpd_junk_command_limit: '100000',
+    service_processes: '1',
+  });
+  await checkMail(t, mail);
+  const [pid] = processesOf(mail, 'smtpd');
+  const before = residentBytes(pid);
+  const client = await meet(t, mail);
+  const count = 1000;
+  for (let round = 0; round < 10; round += 1) {
+    const words = Array.from({ length: count }, (_word, at) => `F${round}X${at} \0 \x7f\r\n`);
+    await client.play(send(words.join(''), count));
+    if (round === 5) await checkMail(t, mail);
+  }
+  assert.deepEqual(
+    new Set(client.replies.slice(1)),
+    new Set(['500 5.5.2 Error: command not recognized']),
+  );
+  assert.equal(client.replies.length, 1 + 10 * count);
+  assert.ok(residentBytes(pid) - before < 64e6, 'memory');
+  await command(client, 'QUIT');
+  await mail.waitForLog(/disconnect from \S+ quit=1 unknown=0\/10000 commands=1\/10001$/);
+});
+
+test('connections that are half open, or say nothing, are given up', async (t) => {
+  const mail = await start(t, { smtpd_timeout: '2s', service_processes: '1' });
+  const sockets = await Promise.all(Array.from({ length: 60 }, () => connected(t, mail)));
+  const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+  for (const [at, socket] of sockets.entries()) {
+    // One in three says nothing, one hangs up and still listens, one stops in the middle of a line.
+    if (at % 3 === 1) socket.end('EHLO client.test\r\nNOOP\r\n');
+    if (at % 3 === 2) socket.write('EHLO client.test\r\nMAIL FR');
+    socket.resume();
+  }
+  await checkMail(t, mail);
+  await Promise.all(closed);
+  const lines = (what: RegExp) => mail.log().match(what)?.length ?? 0;
+  await eventually('the end of all', () => lines(/disconnect from/g) === sockets.length + 1);
+  assert.equal(lines(/timeout after CONNECT from/g), 20);
+  assert.equal(lines(/lost connection after (?:EHLO|NOOP) from/g), 20);
+  assert.equal(lines(/timeout after EHLO from/g), 20);
+  await checkMail(t, mail);
+});
+
 test('a client that drips keeps nobody waiting', async (t) => {
   const mail = await start(t);
   const slow = await meet(t, mail);
