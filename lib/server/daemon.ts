@@ -6,6 +6,7 @@ import { FatalError } from '../log/fatal.ts';
 import { type Log, openLog } from '../log/log.ts';
 import { chroot } from '../os/files.ts';
 import { becomeForever, groupsOf, lookupUser } from '../os/identity.ts';
+import { openFilesMax } from '../os/limits.ts';
 import { holdUserDatabase } from '../os/user-database.ts';
 import { die, dieOfBug } from './failure.ts';
 import { inheritedFlowControl, noFlowControl } from './flow-control.ts';
@@ -38,6 +39,8 @@ export interface Skeleton<P extends ParameterName, S> {
 const WARM_FACTOR = 20;
 /** A pause in which a process that served many can be replaced without anybody noticing. */
 const USED_IDLE_MS = 1000;
+/** What a process needs for itself, and for a client too many that wants to hear so. */
+const FILES_RESERVED = 64;
 /** More clients at once than this is a mistake in the environment. */
 const SLOTS_MAX = 100_000;
 
@@ -92,7 +95,7 @@ async function start<P extends ParameterName, S>(
   const { standalone } = options;
   const stopping = new AbortController();
   // Only master takes us back to full size; until then its word is final.
-  const slotCount = standalone ? 1 : slotsFromEnvironment();
+  const slotCount = standalone ? 1 : affordable(slotsFromEnvironment(), service, log);
   const context: ServiceContext<P> = {
     parameters: configuration.select(service.parameters) as ParametersOf<P>,
     configuration,
@@ -238,6 +241,22 @@ function slotsFromEnvironment(): number | undefined {
     throw new FatalError(`bad POSTHASTE_SLOTS in the environment: ${text.slice(0, 100)}`);
   }
   return slots;
+}
+
+/** Of these slots, those that there are files for. */
+function affordable<P extends ParameterName, S>(
+  slots: number | undefined,
+  { filesPerSlot }: Service<P, S>,
+  log: Log,
+): number | undefined {
+  if (slots === undefined || filesPerSlot === undefined) return slots;
+  const filesMax = openFilesMax() ?? Infinity;
+  const most = Math.max(1, Math.floor((filesMax - FILES_RESERVED) / filesPerSlot));
+  if (slots <= most) return slots;
+  log.warn(
+    `this process may have ${filesMax} open files: it serves ${most} clients at the same time in place of ${slots}`,
+  );
+  return most;
 }
 
 function generationFromEnvironment(): number {

@@ -53,6 +53,11 @@ export interface Service<P extends ParameterName, S> {
   readonly finishesInBackground?: boolean;
   /** Threads for file work that Node can't do on its own (UV_THREADPOOL_SIZE). */
   readonly ioThreads?: number;
+  /**
+   * Files that a client may need to have open: a process takes no more clients than it has files for.
+   * Node would accept the others, and drop them without a word.
+   */
+  readonly filesPerSlot?: number;
   /** Seconds until a stuck event loop ends the process; `daemon_timeout` unless given. */
   readonly watchdogSeconds?: number | ((context: ServiceContext<P>) => number);
   /** Before privileges are dropped: open tables, logs, resolv.conf. Its result is the state. */

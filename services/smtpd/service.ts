@@ -81,6 +81,8 @@ const SPACE_FACTOR = 1.5;
 export const smtpd: ConnectionService<Name, Smtpd> = {
   name: 'smtpd',
   parameters: PARAMETERS,
+  // The client itself, cleanup, and two of milters and servers that are asked.
+  filesPerSlot: 4,
   open: (context) => new Smtpd(context),
   async serve(socket: Socket, _context, state, passed) {
     await new Session(socket, state, passed ?? (await state.endpointsOf(socket))).run();
