@@ -1,6 +1,7 @@
 /** master.cf: eight fields a line, then the arguments of the command; master(5). */
 import { findClosing } from './expand.ts';
 import { splitInetName } from './inet-name.ts';
+import { splitWords } from './list.ts';
 import { parseLogicalLines } from './logical-lines.ts';
 import { indentedFirstLine, type Warn } from './main-cf.ts';
 import { ConfigError, type Origin } from './source.ts';
@@ -76,7 +77,7 @@ export function parseMasterLine(
   const trouble = fieldTrouble(columns, line);
   if (trouble !== undefined) fail(trouble);
   const [name = '', type, priv, unpriv, chroot, wakeup = '', maxproc, command = ''] = columns;
-  const rawArgs = splitArguments(rest);
+  const rawArgs = splitWords(rest);
   return {
     name,
     type: type as ServiceType,
@@ -132,24 +133,6 @@ function splitFields(line: string): { columns: string[]; rest: string } {
   const fields = new RegExp(`^\\s*((?:\\S+\\s+){${MASTER_FIELDS.length - 1}}\\S+)`).exec(line);
   const columns = (fields?.[1] ?? line).trim().split(/\s+/);
   return { columns, rest: line.slice(fields?.[0].length ?? line.length) };
-}
-
-/** Words separated by white space that is not between braces. */
-function splitArguments(text: string): string[] {
-  const words: string[] = [];
-  let word = '';
-  let depth = 0;
-  for (const character of text) {
-    if (character === '{') depth += 1;
-    else if (character === '}' && depth > 0) depth -= 1;
-    if (depth > 0 || !/\s/.test(character)) {
-      word += character;
-    } else if (word !== '') {
-      words.push(word);
-      word = '';
-    }
-  }
-  return word === '' ? words : [...words, word];
 }
 
 /**
