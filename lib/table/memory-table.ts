@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import { itemsOf, withoutBraces } from './braces.ts';
 import { type Table, type TableContext, TableOpenError } from './definition.ts';
 import { folding, usesUtf8 } from './fold.ts';
+import { LineWarnings } from './line-warnings.ts';
 import { parseMapLine } from './map-source.ts';
 import { openWatched, readSource, type WatchedFile } from './source-file.ts';
-import { printableBytes, sourceLines, trim } from './source-lines.ts';
+import { MEMORY_BYTES_MAX, printableBytes, sourceLines, trim } from './source-lines.ts';
 
 /** `texthash:/file`: postmap's source, read when the table is opened. */
 export function openTextHash(path: string, context: TableContext): Table {
@@ -66,8 +67,9 @@ function readEntries(file: WatchedFile, context: TableContext): Map<string, stri
   const utf8 = usesUtf8(context);
   const entries = new Map<string, string>();
   const { path } = file;
-  const warn = (line: number, text: string) => context.log?.warn(`${path}, line ${line}: ${text}`);
-  for (const line of sourceLines(readSource(file))) {
+  const warnings = new LineWarnings(path, context);
+  const warn = (line: number, text: string) => warnings.add(line, text);
+  for (const line of sourceLines(readSource(file, MEMORY_BYTES_MAX))) {
     if (utf8 && !line.utf8) {
       warn(line.line, `non-UTF-8 input "${printableBytes(line.text)}" -- ignoring this line`);
       continue;
@@ -85,6 +87,7 @@ function readEntries(file: WatchedFile, context: TableContext): Map<string, stri
     }
     entries.set(key, context.valuesAreFiles ? fileContents(entry.value, path) : entry.value);
   }
+  warnings.end();
   return entries;
 }
 

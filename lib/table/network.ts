@@ -29,14 +29,14 @@ export function parseNetwork(text: string): Network {
   const words = parseAddress(withoutBrackets(address));
   if (slash < 0) {
     if (words === undefined) throw new NetworkError(`bad address pattern: "${text}"`);
-    return { words, mask: words.map(() => 0xffff_ffff) };
+    return { words, mask: maskOf(words.length, words.length * 32) };
   }
   if (words === undefined) throw new NetworkError(`bad network value in "${text}"`);
   const length = text.slice(slash + 1);
   if (!/^[0-9]{1,5}$/.test(length)) throw new NetworkError(`bad mask value in "${text}"`);
   const bits = Number(length);
   if (bits > words.length * 32) throw new NetworkError(`bad mask length in "${text}"`);
-  const mask = words.map((_, index) => maskWord(bits - index * 32));
+  const mask = maskOf(words.length, bits);
   const network = words.map((word, index) => (word & (mask[index] ?? 0)) >>> 0);
   if (words.some((word, index) => word !== network[index])) {
     throw new NetworkError(
@@ -64,28 +64,51 @@ function maskWord(bits: number): number {
   return bits >= 32 ? 0xffff_ffff : (0xffff_ffff << (32 - bits)) >>> 0;
 }
 
+/** All that there are: large tables have millions of networks. */
+const MASKS_V4 = Array.from({ length: 33 }, (_, bits) => [maskWord(bits)]);
+const MASKS_V6 = Array.from({ length: 129 }, (_, bits) =>
+  [0, 32, 64, 96].map((before) => maskWord(bits - before)),
+);
+
+function maskOf(wordCount: number, bits: number): AddressWords {
+  return (wordCount === 1 ? MASKS_V4 : MASKS_V6)[bits] ?? [];
+}
+
 function quad(text: string): number {
   let word = 0;
   for (const part of text.split('.')) word = ((word << 8) | Number(part)) >>> 0;
   return word;
 }
 
+/** The text is known to be an address; large tables have millions. */
 function parseV6(text: string): AddressWords {
-  const [head = '', tail] = text.split('::');
-  const front = groupsOf(head);
-  const back = tail === undefined ? [] : groupsOf(tail);
-  const zeros = Array.from({ length: 8 - front.length - back.length }, () => 0);
-  const groups = [...front, ...(tail === undefined ? [] : zeros), ...back];
-  return [0, 2, 4, 6].map((at) => (((groups[at] ?? 0) << 16) | (groups[at + 1] ?? 0)) >>> 0);
+  const groups: number[] = [];
+  let gap = -1;
+  let start = 0;
+  for (let at = 0; at <= text.length; at += 1) {
+    if (at < text.length && text.charCodeAt(at) !== COLON) continue;
+    if (at > start) pushGroup(groups, text.slice(start, at));
+    else if (at > 0 && at < text.length) gap = groups.length;
+    start = at + 1;
+  }
+  const missing = 8 - groups.length;
+  const group = (index: number) => {
+    if (gap < 0 || index < gap) return groups[index] ?? 0;
+    return index < gap + missing ? 0 : (groups[index - missing] ?? 0);
+  };
+  const word = (index: number) => ((group(index) << 16) | group(index + 1)) >>> 0;
+  return [word(0), word(2), word(4), word(6)];
 }
 
-function groupsOf(text: string): number[] {
-  if (text === '') return [];
-  return text.split(':').flatMap((group) => {
-    if (!group.includes('.')) return [Number.parseInt(group, 16)];
-    const word = quad(group);
-    return [word >>> 16, word & 0xffff];
-  });
+const COLON = 58;
+
+function pushGroup(groups: number[], text: string): void {
+  if (text.includes('.')) {
+    const word = quad(text);
+    groups.push(word >>> 16, word & 0xffff);
+  } else {
+    groups.push(Number.parseInt(text, 16));
+  }
 }
 
 /** `10.0.0.0`, `2001:db8::`: the longest run of zero groups is left out. */

@@ -2,6 +2,7 @@
 import { havePcre, PCRE_OPTION, Pcre, PcreError, PcreLimitError } from '../os/pcre.ts';
 import { Regex, RegexError } from '../os/regex.ts';
 import { type Table, type TableContext, TableOpenError } from './definition.ts';
+import { LineWarnings } from './line-warnings.ts';
 import { fileContents } from './memory-table.ts';
 import { isCostly } from './pattern-cost.ts';
 import {
@@ -12,7 +13,7 @@ import {
   ReplacementError,
 } from './replacement.ts';
 import { arrange, type Rule } from './rule-blocks.ts';
-import { openRules } from './rule-source.ts';
+import { openRules, resultChecker, tooManyRules } from './rule-source.ts';
 import { type SourceLine, skipBlanks, skipWord } from './source-lines.ts';
 
 /** A compiled pattern of either kind. */
@@ -28,6 +29,8 @@ interface Pattern {
 interface Dialect {
   readonly type: 'regexp' | 'pcre';
   readonly unclosed: string;
+  /** So many take a gigabyte of memory. */
+  readonly rulesMax: number;
   /** @throws {PatternProblem} */
   compile(pattern: string, flags: string): Pattern;
 }
@@ -50,9 +53,13 @@ export function openPcre(name: string, context: TableContext): Table {
   return openPatterns(PCRE, name, context);
 }
 
+/** As libpcre2 has it. libc would compile 10 MB for ten seconds, into two gigabytes. */
+const REGEXP_LENGTH_MAX = 65_536;
+
 const REGEXP: Dialect = {
   type: 'regexp',
   unclosed: 'skipping this rule',
+  rulesMax: 50_000,
   compile(pattern, letters) {
     const flags = { extended: true, ignoreCase: true, multiLine: false };
     for (const letter of letters) {
@@ -60,6 +67,11 @@ const REGEXP: Dialect = {
       else if (letter === 'x') flags.extended = !flags.extended;
       else if (letter === 'm') flags.multiLine = !flags.multiLine;
       else throw new PatternProblem(`unknown regexp option "${letter}": skipping this rule`);
+    }
+    if (pattern.length > REGEXP_LENGTH_MAX) {
+      throw new PatternProblem(
+        `expression of ${pattern.length} characters, more than ${REGEXP_LENGTH_MAX}: skipping this rule`,
+      );
     }
     try {
       return Object.assign(new Regex(pattern, flags), { isCostly: isCostly(pattern) });
@@ -84,6 +96,7 @@ const PCRE_LETTERS: Readonly<Record<string, number>> = {
 const PCRE: Dialect = {
   type: 'pcre',
   unclosed: 'ignoring this rule',
+  rulesMax: 300_000,
   compile(pattern, letters) {
     let options: number = PCRE_OPTION.caseless | PCRE_OPTION.dotAll;
     for (const letter of letters) {
@@ -103,12 +116,17 @@ const PCRE: Dialect = {
 };
 
 function openPatterns(dialect: Dialect, name: string, context: TableContext): Table {
-  const source = openRules(dialect.type, name, context);
+  const source = openRules(dialect.type, name);
   const patterns: Pattern[] = [];
-  const rules = new RuleParser(dialect, name, context, patterns).parse(source.lines);
-  const { find, lineOf } = arrange(rules, (line) =>
-    context.log?.warn(`${dialect.type} map ${name}, line ${line}: IF has no matching ENDIF`),
-  );
+  const warnings = new LineWarnings(`${dialect.type} map ${name}`, context);
+  const close = () => {
+    source.file?.close();
+    for (const pattern of patterns) pattern.close();
+  };
+  const parser = new RuleParser(dialect, name, context, { patterns, warnings });
+  const rules = orClose(() => parser.parse(source.lines), close);
+  const { find, lineOf } = arrange(rules, (line) => warnings.add(line, 'IF has no matching ENDIF'));
+  warnings.end();
   return {
     name: `${dialect.type}:${name}`,
     pattern: true,
@@ -117,11 +135,17 @@ function openPatterns(dialect: Dialect, name: string, context: TableContext): Ta
     lookup: find,
     lineOf,
     changed: () => source.file?.changed() ?? false,
-    close() {
-      source.file?.close();
-      for (const pattern of patterns) pattern.close();
-    },
+    close,
   };
+}
+
+function orClose<Value>(make: () => Value, close: () => void): Value {
+  try {
+    return make();
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** `/pattern/flags` at the start of `text`, perhaps negated, and what follows it. */
@@ -131,35 +155,46 @@ interface Condition {
   readonly rest: string;
 }
 
+/** What parsing makes besides rules. */
+interface Made {
+  readonly patterns: Pattern[];
+  readonly warnings: LineWarnings;
+}
+
 class RuleParser {
   readonly #dialect: Dialect;
   readonly #name: string;
   readonly #context: TableContext;
   readonly #patterns: Pattern[];
+  readonly #warnings: LineWarnings;
   #depth = 0;
 
-  constructor(dialect: Dialect, name: string, context: TableContext, patterns: Pattern[]) {
+  constructor(dialect: Dialect, name: string, context: TableContext, { patterns, warnings }: Made) {
     this.#dialect = dialect;
     this.#name = name;
     this.#context = context;
     this.#patterns = patterns;
+    this.#warnings = warnings;
   }
 
-  parse(lines: readonly SourceLine[]): Rule<string>[] {
-    return lines.flatMap((line) => {
+  parse(lines: Iterable<SourceLine>): Rule<string>[] {
+    const rules: Rule<string>[] = [];
+    const { type, rulesMax } = this.#dialect;
+    for (const line of lines) {
+      if (rules.length === rulesMax) throw tooManyRules(`${type} map ${this.#name}`, rulesMax);
       try {
-        return this.#rule(line) ?? [];
+        rules.push(this.#rule(line));
       } catch (error) {
         if (error instanceof PatternProblem) this.#warn(line, error.message);
         else if (error instanceof ReplacementError) {
-          for (const text of error.lines) this.#context.log?.warn(text);
+          for (const text of error.lines) this.#warnings.addWhole(text);
         } else throw error;
-        return [];
       }
-    });
+    }
+    return rules;
   }
 
-  #rule(line: SourceLine): Rule<string> | undefined {
+  #rule(line: SourceLine): Rule<string> {
     const { text } = line;
     if (!isAlphanumeric(text.charCodeAt(0))) return this.#result(line);
     if (/^endif/i.test(text)) return this.#endif(line);
@@ -193,13 +228,14 @@ class RuleParser {
     const pieces = parseReplacement(value, where);
     if (namesGroups(pieces)) this.#checkGroups(pieces, negated, pattern);
     const groups = highestGroup(pieces);
+    const check = resultChecker(`${this.#dialect.type}:${this.#name}`, line, this.#context);
     if (!namesGroups(pieces)) {
       const answer = expandReplacement(pieces, []);
       return {
         kind: 'result',
         line: line.line,
         answer: this.#guarded(line, (text) => {
-          return pattern.test(text) !== negated ? answer : undefined;
+          return pattern.test(text) !== negated ? check(answer, text) : undefined;
         }),
       };
     }
@@ -208,7 +244,7 @@ class RuleParser {
       line: line.line,
       answer: this.#guarded(line, (text) => {
         const found = pattern.match(text, groups);
-        return found === undefined ? undefined : expandReplacement(pieces, found);
+        return found === undefined ? undefined : check(expandReplacement(pieces, found), text);
       }),
     };
   }
@@ -223,7 +259,8 @@ class RuleParser {
         return ask(text);
       } catch (error) {
         if (!(error instanceof PcreLimitError || error instanceof RegexError)) throw error;
-        this.#warn(line, error.message);
+        const { type } = this.#dialect;
+        this.#context.log?.warn(`${type} map ${this.#name}, line ${line.line}: ${error.message}`);
         return undefined;
       }
     };
@@ -269,8 +306,8 @@ class RuleParser {
     return { negated, pattern, rest: text.slice(skipBlanks(text, flagsEnd)) };
   }
 
-  #warn(line: SourceLine, text: string): void {
-    this.#context.log?.warn(`${this.#dialect.type} map ${this.#name}, line ${line.line}: ${text}`);
+  #warn({ line }: SourceLine, text: string): void {
+    this.#warnings.add(line, text);
   }
 }
 

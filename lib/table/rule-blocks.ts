@@ -2,11 +2,7 @@
 
 /** A rule as a table type has parsed it; `matches` decides, `answer` gives the result. */
 export type Rule<Query> =
-  | {
-      readonly kind: 'result';
-      readonly line: number;
-      readonly answer: (query: Query) => string | undefined;
-    }
+  | { readonly kind: 'result'; readonly line: number; answer(query: Query): string | undefined }
   | { readonly kind: 'if'; readonly line: number; readonly matches: (query: Query) => boolean }
   | { readonly kind: 'endif'; readonly line: number };
 
@@ -16,9 +12,6 @@ export interface Finder<Query> {
   readonly lineOf: (query: Query) => number | undefined;
 }
 
-/** A block's `if` knows where it ends; without an end it has none of the rules after it. */
-type Step<Query> = Rule<Query> & { end?: number };
-
 /**
  * Joins `if` and `endif`. An `if` that is never closed is reported, and ends the search when it
  * does not match.
@@ -27,20 +20,24 @@ export function arrange<Query>(
   rules: readonly Rule<Query>[],
   unclosed: (line: number) => void,
 ): Finder<Query> {
-  const steps: Step<Query>[] = rules.map((rule) => ({ ...rule }));
-  const open: Step<Query>[] = [];
-  steps.forEach((step, index) => {
-    if (step.kind === 'if') open.push(step);
-    if (step.kind !== 'endif') return;
+  /** Where each `if` has its `endif`; one without has none of the rules after it. */
+  const ends = new Map<number, number>();
+  const open: number[] = [];
+  rules.forEach(({ kind }, index) => {
+    if (kind === 'if') open.push(index);
+    if (kind !== 'endif') return;
     const start = open.pop();
-    if (start !== undefined) start.end = index;
+    if (start !== undefined) ends.set(start, index);
   });
-  for (const step of open.reverse()) if (step.kind === 'if') unclosed(step.line);
+  for (const index of open.reverse()) {
+    const rule = rules[index];
+    if (rule?.kind === 'if') unclosed(rule.line);
+  }
   return {
-    find: (query) => run(steps, query),
+    find: (query) => run(rules, ends, query),
     lineOf(query) {
       let line: number | undefined;
-      run(steps, query, (at) => {
+      run(rules, ends, query, (at) => {
         line = at;
       });
       return line;
@@ -49,22 +46,24 @@ export function arrange<Query>(
 }
 
 function run<Query>(
-  steps: readonly Step<Query>[],
+  rules: readonly Rule<Query>[],
+  ends: ReadonlyMap<number, number>,
   query: Query,
   found?: (line: number) => void,
 ): string | undefined {
-  for (let at = 0; at < steps.length; at += 1) {
-    const step = steps[at];
-    if (step === undefined || step.kind === 'endif') continue;
-    if (step.kind === 'result') {
-      const answer = step.answer(query);
+  for (let at = 0; at < rules.length; at += 1) {
+    const rule = rules[at];
+    if (rule === undefined || rule.kind === 'endif') continue;
+    if (rule.kind === 'result') {
+      const answer = rule.answer(query);
       if (answer === undefined) continue;
-      found?.(step.line);
+      found?.(rule.line);
       return answer;
-    } else if (!step.matches(query)) {
-      if (step.end === undefined) return undefined;
-      at = step.end;
     }
+    if (rule.matches(query)) continue;
+    const end = ends.get(at);
+    if (end === undefined) return undefined;
+    at = end;
   }
   return undefined;
 }

@@ -69,11 +69,11 @@ function open(path: string, what: string, flags: number): WatchedFile {
 }
 
 /** Reads all of it. @throws {TableOpenError} */
-export function readSource(file: WatchedFile): Buffer {
+export function readSource(file: WatchedFile, bytesMax: number = SOURCE_BYTES_MAX): Buffer {
   const { size } = fstatSync(file.fd);
-  if (size > SOURCE_BYTES_MAX) {
+  if (size > bytesMax) {
     throw new TableOpenError(
-      `${file.path}: ${size} bytes, more than the ${SOURCE_BYTES_MAX} a table's source may have`,
+      `${file.path}: ${size} bytes, more than the ${bytesMax} a table's source may have`,
     );
   }
   const bytes = Buffer.alloc(size);

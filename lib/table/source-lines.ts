@@ -3,6 +3,8 @@ import { isUtf8 } from 'node:buffer';
 
 /** What we read of one source file at most (security: bounded input). */
 export const SOURCE_BYTES_MAX = 256 * 1024 * 1024;
+/** The same of a file whose entries stay in memory, where they take some ten times as much. */
+export const MEMORY_BYTES_MAX = 128 * 1024 * 1024;
 
 /** One logical line. */
 export interface SourceLine {

@@ -253,6 +253,13 @@ const SESSIONS: Readonly<Record<string, readonly Step[]>> = {
     ['postmap', ['-q', 'x', 'regexp:{{/a/ b}']],
     ['postmap', ['-q', 'a$1', 'regexp:{{/^(a)(.)1$/ $2-${1}-$(1)-$$}}']],
   ],
+  'rules that are not UTF-8 count, until their result is asked for': [
+    ...['10.0.0.1', '11.0.0.1', '12.0.0.1'].map(
+      (address): Step => ['postmap', ['-q', address, 'cidr:latincidr']],
+    ),
+    ...['x', 'y', 'z'].map((key): Step => ['postmap', ['-q', key, 'regexp:latinre']]),
+    ['postmap', ['-q', 'x', 'texthash:latinmap']],
+  ],
   'broken sources': [
     ['postmap', ['broken']],
     ['postmap', ['-s', 'broken']],
@@ -336,6 +343,12 @@ const FILES = {
   broken:
     'unclosed "quote value\n  continued before\nkey\n\t\nkey:  v\n"q u" v w  \n#c\n#d\nkey v2\nKEY v3\n\\x y\n"a\\"b" c\n',
   zeros: Buffer.from('a\0b c\nd e\0f\n\0\ng h\n', 'latin1'),
+  latincidr: Buffer.from(
+    '10.0.0.0/8 REJECT caf\xe9\n11.0.0.0/8 ok\n12.0.0.0/8 \xc3\xa9\n',
+    'latin1',
+  ),
+  latinre: Buffer.from('/^x/ REJECT caf\xe9\n/caf\xe9/ no\n/y/ ok\n/z/ \xc3\xa9\n', 'latin1'),
+  latinmap: Buffer.from('x caf\xe9\ny ok\n', 'latin1'),
   longline: `k ${'x'.repeat(100_000)}\nafter v\n`,
 };
 
