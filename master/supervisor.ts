@@ -156,9 +156,10 @@ export class Supervisor {
     const wanted = new Map<string, MasterEntry>();
     for (const entry of entries) {
       const identity = identityOf(entry);
-      if (wanted.has(identity)) {
+      const earlier = wanted.get(identity);
+      if (earlier !== undefined) {
         this.#log.warn(
-          `duplicate master.cf entry for service "${entry.name}" (${keyOf(entry)}) -- using the last entry`,
+          `duplicate master.cf entry for service "${earlier.name}" (${keyOf(entry)}) -- using the last entry`,
         );
       }
       wanted.set(identity, entry);

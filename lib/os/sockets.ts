@@ -37,6 +37,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const OURS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_REUSEPORT = 15;
 const SO_PEERCRED = 17;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
@@ -65,11 +66,15 @@ function bindPath(fd: number, path: string, mode: number): void {
   chmodSync(path, mode);
 }
 
-/** Listens on a numeric address and port: IPv4, or IPv6 and nothing but IPv6. */
+/**
+ * Listens on a numeric address and port: IPv4, or IPv6 and nothing but IPv6. Others of the same user
+ * may do so too, who ask as we do: `25` and `127.0.0.1:25` are two services.
+ */
 export function bindInet(address: string, port: number, backlog: number): number {
   const { family, bytes } = inetAddress(address, port);
   return made(socketOf(family, SOCK_STREAM), (fd) => {
     setFlag(fd, SOL_SOCKET, SO_REUSEADDR);
+    setFlag(fd, SOL_SOCKET, SO_REUSEPORT);
     if (family === AF_INET6) setFlag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     const where = `${address} port ${port}`;
     checked(bindCall(fd, bytes, bytes.length), 'bind', where);

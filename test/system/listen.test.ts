@@ -35,6 +35,40 @@ for (const maker of MAKERS) {
   });
 }
 
+test('services that share a port are told apart by their addresses, as in Postfix', {
+  skip: whyNoPostfix(),
+}, async (t) => {
+  const greetings = await Promise.all(
+    MAKERS.map(async (maker) => {
+      const port = await freePort();
+      const hosts = ['', '127.0.0.1:', '127.0.0.9:', '0.0.0.0:'];
+      const mail = await startSystemOf(t, maker, {
+        relayPort: 1,
+        main: { inet_interfaces: 'all', mynetworks: '127.0.0.0/8' },
+        master: [
+          ...hosts.map(
+            (host, at) => `${host}${port} inet n - n - - smtpd -o smtpd_banner=at-${at}`,
+          ),
+          `:${port} inet n - n - - smtpd -o smtpd_banner=at-4`,
+        ],
+      });
+      // An address of its own decides; all that listen at 0.0.0.0 take turns.
+      const ask = async (host: string) => (await converse({ port, host, from: host }, []))[0];
+      const said = [await ask('127.0.0.1'), await ask('127.0.0.9')];
+      assert.match((await ask('127.0.0.2')) ?? '', /^220 at-[34]$/);
+      const lines = mail.log().split('\n');
+      const warnings = lines.filter((line) => line.includes('duplicate master.cf entry'));
+      const text = warnings.map((line) =>
+        line.replace(/^.*warning: /, '').replaceAll(`${port}`, 'PORT'),
+      );
+      return { said, text };
+    }),
+  );
+  assert.deepEqual(greetings[0], greetings[1]);
+  assert.deepEqual(greetings[1]?.said, ['220 at-1', '220 at-2']);
+  assert.equal(greetings[1]?.text.length, 1);
+});
+
 const REFUSED = ['nosuch.invalid:2525', '127.1:2525', '[::1]'];
 
 test("master refuses names in Postfix's words", { skip: whyNoPostfix() }, async (t) => {
