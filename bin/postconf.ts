@@ -1,6 +1,5 @@
 /** postconf(1): shows and edits main.cf and master.cf, and shows templates. Talks to no daemon. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import {
   type Configuration,
   configurationDirectory,
@@ -36,6 +35,7 @@ async function run(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if ('aAlm'.includes(mode)) {
+    if (mode === 'm') loadConfiguration({ directory });
     const lines = await listCapability(mode);
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));
     return 0;
@@ -60,6 +60,9 @@ function showTls(mode: string): number {
 function show(request: Request, directory: string): void {
   const { mode, options } = request;
   const onlyDefaults = options.has('d');
+  const read = () => readEntries(`${directory}/master.cf`, mode !== 'p');
+  // What is asked for comes first, and says so first when it is missing.
+  const first = mode === 'p' ? undefined : read();
   const configuration = onlyDefaults
     ? createConfiguration({
         directory: DEFAULT_DIRECTORY,
@@ -68,7 +71,7 @@ function show(request: Request, directory: string): void {
       })
     : withoutReadOnly(directory, options.values('o'));
   configuration.warnings.forEach(warn);
-  const entries = readEntries(join(directory, 'master.cf'), mode !== 'p');
+  const entries = first ?? read();
   const settings = settingsOf(configuration);
   const known = findKnownNames(settings, entries, (name) => configuration.unexpanded(name));
   // Before the warnings: an unknown class is an error.
@@ -101,7 +104,7 @@ function withoutReadOnly(directory: string, overrides: readonly string[]): Confi
   for (const name of READ_ONLY) {
     const value = settings.get(name)?.value;
     if (!settings.delete(name)) continue;
-    warn(`${join(directory, 'main.cf')}: read-only parameter assignment: ${name}=${value}`);
+    warn(`${directory}/main.cf: read-only parameter assignment: ${name}=${value}`);
   }
   const { warnings } = configuration;
   return createConfiguration({ directory, settings, warnings, processName: 'postconf' });
@@ -133,19 +136,19 @@ function settingsOf(configuration: Configuration): ReadonlyMap<string, Setting> 
 function warnOfUndefined(known: KnownNames, directory: string): void {
   const names = (file: string, list: readonly string[]) =>
     list.forEach((name) => {
-      warn(`${join(directory, file)}: undefined parameter: ${name}`);
+      warn(`${directory}/${file}: undefined parameter: ${name}`);
     });
   names('main.cf', known.undefinedInMain);
   names('master.cf', known.undefinedInMaster);
 }
 
 function warnOfUnused(known: KnownNames, directory: string, main: boolean): void {
-  const file = join(directory, 'main.cf');
+  const file = `${directory}/main.cf`;
   for (const { name, value } of main ? known.unusedInMain : []) {
     warn(`${file}: unused parameter: ${name}=${value}`);
   }
   for (const assignment of known.unusedInMaster) {
-    warn(`${join(directory, 'master.cf')}: unused parameter: ${assignment}`);
+    warn(`${directory}/master.cf: unused parameter: ${assignment}`);
   }
 }
 

@@ -1,5 +1,7 @@
 /** What this build can do: `-m`, `-l`, `-a`, `-A`, `-T`. */
 
+import { opensslVersion } from '../../lib/os/openssl.ts';
+
 const LISTS: Readonly<Record<string, readonly string[]>> = {
   a: ['cyrus', 'dovecot', 'posthaste'],
   A: ['cyrus'],
@@ -19,7 +21,8 @@ export async function listCapability(flag: string): Promise<readonly string[]> {
 export function describeTls(mode: string): readonly string[] | undefined {
   if (mode === 'public-key-algorithms') return KEY_ALGORITHMS;
   if (mode === 'compile-version' || mode === 'run-version') {
-    return [`OpenSSL ${process.versions.openssl}`];
+    // Node brings along what it was compiled with.
+    return [opensslVersion()];
   }
   return undefined;
 }

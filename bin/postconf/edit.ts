@@ -1,5 +1,4 @@
 /** `postconf -e`, `-X` and `-#`, of main.cf and master.cf. */
-import { join } from 'node:path';
 import { editFile } from './edit-file.ts';
 import { editMain, parseMainEdit } from './edit-main.ts';
 import { editMaster, parseMasterEdit } from './edit-master.ts';
@@ -12,12 +11,12 @@ export function runEdit(request: Request, directory: string, warn: (text: string
   // Files are edited as bytes, whatever their encoding.
   const operands = request.operands.map((word) => Buffer.from(word).toString('latin1'));
   if (mode === 'M' || mode === 'F' || mode === 'P') {
-    const file = join(directory, 'master.cf');
+    const file = `${directory}/master.cf`;
     const edits = operands.map((operand) => parseMasterEdit(mode, action, operand));
     editFile(file, (text) => editMaster(text, edits, file, warn));
     return;
   }
-  const file = join(directory, 'main.cf');
+  const file = `${directory}/main.cf`;
   const edit = parseMainEdit(action, operands, warn);
   const repeated = (name: string) => warn(`${file}: multiple entries for "${name}"`);
   editFile(file, (text) => editMain(text, edit, repeated));

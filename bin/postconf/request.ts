@@ -59,6 +59,9 @@ export function parseRequest(argv: readonly string[]): Request {
       throw new Error(`specify one of -${first} -${second}`);
     }
   }
+  if (options.values('T').length > 1) {
+    throw new Error('At most one -T <mode> option may be specified');
+  }
   const mode = MODES.find((flag) => options.has(flag)) ?? 'p';
   const useless = USELESS[mode]?.find((flag) => options.has(flag));
   if (useless !== undefined) throw new Error(`with option -${mode}, do not specify -${useless}`);

@@ -83,7 +83,7 @@ export function configurationDirectory(option?: string): string {
 export function loadConfiguration(options: LoadOptions = {}): Configuration {
   const directory = configurationDirectory(options.directory);
   const warnings: string[] = [];
-  const file = join(directory, 'main.cf');
+  const file = `${directory}/main.cf`;
   const settings = new Map(parseMainCf(readText(file), file, (text) => warnings.push(text)));
   for (const override of options.overrides ?? []) {
     const setting = parseOverride(override);
@@ -139,7 +139,7 @@ export function createConfiguration(parts: {
     try {
       return action();
     } catch (error) {
-      const origin = settings.get(name)?.origin ?? { file: join(directory, 'main.cf'), line: 0 };
+      const origin = settings.get(name)?.origin ?? { file: `${directory}/main.cf`, line: 0 };
       if (error instanceof ExpansionError) {
         // Every default may depend on it, and is not to blame.
         const level = settings.get('compatibility_level');
@@ -176,7 +176,7 @@ export function createConfiguration(parts: {
   function checkHostname(name: string, value: string): void {
     const trouble = value === '' ? undefined : hostnameTrouble(value);
     if (trouble === undefined) return;
-    const file = join(directory, 'main.cf');
+    const file = `${directory}/main.cf`;
     const why = `file ${file}: parameter ${name}: bad parameter value: ${value}`;
     throw new ConfigError(why, settings.get(name)?.origin);
   }

@@ -24,8 +24,9 @@ export function parseMainCf(
     const { name, value } = parseAssignment(line, (why) => {
       throw new ConfigError(`${file}, line ${number}: ${why}`);
     });
-    if (settings.has(name)) {
-      warn(`${file}, line ${number}: overriding earlier entry: ${name}=${value}`);
+    const earlier = settings.get(name)?.value;
+    if (earlier !== undefined && earlier !== value) {
+      warn(`${file}, line ${number}: overriding earlier entry: ${name}=${earlier}`);
     }
     settings.set(name, { name, value, origin: { file, line: number } });
   }

@@ -146,6 +146,14 @@ for (const line of [
   '-A',
   '-T foo',
   '-T public-key-algorithms',
+  '-T',
+  '-T run-version -T run-version',
+  '-T run-version -x',
+  '-T Run-version',
+  '-m -x',
+  '-c /nonexistent -m',
+  '-c /nonexistent -l',
+  '-c /nonexistent -P',
   '-Z',
   '-c',
   '-d -n',
@@ -244,6 +252,49 @@ test('editors that run at the same time lose nothing', async (t) => {
   spawnSync('sh', ['-c', `${editors} & wait`]);
   const lines = readFileSync(join(directory, 'main.cf'), 'utf8').trimEnd().split('\n');
   assert.deepEqual(lines.sort(), ['a = 1', 'b = 1', 'c = 1', 'd = 1']);
+});
+
+test('postconf -T names the library as OpenSSL does', (t) => {
+  const directory = configure(t);
+  for (const mode of ['compile-version', 'run-version']) {
+    const { stdout } = run(OURS, directory, ['-T', mode, 'ignored']);
+    assert.match(stdout, /^OpenSSL 3\.\d+\.\d+\S* +\d{1,2} [A-Z][a-z]{2} \d{4}\n$/);
+    assert.ok(stdout.startsWith(`OpenSSL ${process.versions.openssl} `));
+  }
+});
+
+test('postconf -c . names files as it was told', { skip }, (t) => {
+  const directory = configure(t);
+  for (const args of [
+    ['-c', '.', '-n'],
+    ['-c', './', '-M'],
+    ['-c', 'no', '-e', 'a=b'],
+  ]) {
+    const [real, ours] = [REAL, OURS].map((program) =>
+      spawnSync(program, args, { cwd: directory, argv0: 'postconf', encoding: 'utf8' }),
+    );
+    // Postfix reads main.cf again and again, and says some things each time.
+    const said = (text = '') =>
+      [...new Set(text.split('\n'))].filter((line) => !OVERRIDING.test(line));
+    assert.deepEqual(said(ours?.stderr).sort(), said(real?.stderr).sort());
+  }
+});
+
+test('a setting that another overrides is named, with what it was', { skip }, (t) => {
+  const directory = freshDirectory(t);
+  const lines = ['queue_directory = /tmp', 'relayhost = x', 'relayhost = y', 'relayhost = y'];
+  writeSettled(
+    join(directory, 'main.cf'),
+    [...lines, 'relayhost =', 'mydomain = z', ''].join('\n'),
+  );
+  writeSettled(join(directory, 'master.cf'), '');
+  const said = [REAL, OURS].map((program) => {
+    const { stderr } = spawnSync(program, ['-c', directory, '-n'], { encoding: 'utf8' });
+    // Postfix's second round overrides the last entry with the first.
+    return [...new Set(stderr.match(/line [3-9]: overriding earlier entry: .*/g))];
+  });
+  assert.deepEqual(said[1], said[0]);
+  assert.deepEqual(said[1]?.length, 2);
 });
 
 test('postconf -m lists the lookup tables', (t) => {

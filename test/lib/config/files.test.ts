@@ -25,7 +25,7 @@ foo = $d # not a comment
       { name: 'd', value: '', origin: { file: FILE, line: 8 } },
     ],
   );
-  assert.deepEqual(warnings, [`${FILE}, line 9: overriding earlier entry: foo=$d # not a comment`]);
+  assert.deepEqual(warnings, [`${FILE}, line 9: overriding earlier entry: foo=a  b  c`]);
 });
 
 for (const [text, message] of [
