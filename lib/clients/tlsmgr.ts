@@ -4,6 +4,7 @@ import type { ConnectionPool } from '../ipc/connection-pool.ts';
 import { exchange } from '../ipc/exchange.ts';
 import { data, int, type Shape, type Values } from '../ipc/fields.ts';
 import { PROTOCOLS } from '../ipc/protocols.ts';
+import type { TicketKey, TlsManager } from '../tls/ticket-keys.ts';
 import type { ClientOptions } from './options.ts';
 import { openServicePool } from './service-pool.ts';
 
@@ -12,14 +13,6 @@ export const TLSMGR_STATUS = { OK: 0, BAD_REQUEST: -1, NOT_FOUND: -2 } as const;
 
 /** Whose sessions are remembered. */
 export type SessionCache = 'smtpd' | 'smtp' | 'lmtp';
-
-/** A key that session tickets are sealed with: all processes have the same. */
-export interface TicketKey {
-  readonly name: Buffer;
-  readonly secret: Buffer;
-  /** No new ticket is sealed with it later; seconds since the epoch. */
-  readonly expires: number;
-}
 
 const NAME_BYTES = 16;
 const SECRET_BYTES = 64;
@@ -53,8 +46,11 @@ const POLICY_REPLY = { status: int, cachable: int, timeout: int };
 const SESSION_REPLY = { status: int, session: data };
 const KEY_REPLY = { status: int, key: data.named('keybuf') };
 
+/** A handshake does not wait for what only saves the next one some work. */
+export const TLSMGR_LIMITS = { timeoutMs: 5000, patience: { tries: 3, pauseMs: 200 } };
+
 /** Asks tlsmgr(8). Everything here throws an IpcError when it can't be had. */
-export class TlsmgrClient {
+export class TlsmgrClient implements TlsManager {
   readonly #pool: ConnectionPool;
 
   constructor(options: TlsmgrOptions = {}) {

@@ -37,6 +37,7 @@ import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
 import { withFooter } from '../../lib/smtp/reject-footer.ts';
 import { openTable, openTables, TableError, type TableList } from '../../lib/table/table.ts';
+import type { ServerTls } from '../../lib/tls/server-tls.ts';
 import { decide } from './access.ts';
 import { openBackEnd } from './auth-back-end.ts';
 import { AuthServer } from './auth-server.ts';
@@ -63,7 +64,7 @@ import type { Knowledge, MessageFacts, RestrictionList } from './rule.ts';
 import { LOGIN_CLASSES } from './sender-login.ts';
 import { Session } from './session.ts';
 import { MilterChoice } from './session-milters.ts';
-import { openTls, type SmtpdTls } from './tls.ts';
+import { openTls } from './tls.ts';
 import type { Client, GivenAddress, Transaction } from './transaction.ts';
 import { checkUpstream, clientEndpoints, UpstreamError } from './upstream-proxy.ts';
 import { type Decision, reasonText, type Step } from './verdict.ts';
@@ -101,7 +102,7 @@ export class Smtpd {
   readonly auth: AuthServer | undefined;
   readonly serviceName: string;
   /** `undefined`: it is switched off. */
-  readonly tls: SmtpdTls | undefined;
+  readonly tls: ServerTls | undefined;
   /** The address families of inet_protocols. */
   readonly families: readonly Family[];
   /** `sendmail -bs`: the client is a user of this machine. */

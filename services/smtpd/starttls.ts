@@ -2,11 +2,11 @@
  * STARTTLS, and TLS from the beginning (smtps): from plain text to a session that nobody else can
  * read. What was said before is forgotten. RFC 3207; smtp-replies.md 3.8.
  */
-import { libraryErrors, verifyFailure } from '../../lib/tls/library-error.ts';
-import { describeSession, summaryOf, type TlsSession } from '../../lib/tls/session-facts.ts';
+import type { ServerTls, TlsChoice } from '../../lib/tls/server-tls.ts';
+import { describeSession, type TlsSession } from '../../lib/tls/session-facts.ts';
+import { logHandshakeFailure, logSession } from '../../lib/tls/session-log.ts';
 import type { Secured } from './connection.ts';
 import type { Answer, Session } from './session.ts';
-import { type SmtpdTls, type TlsChoice, TlsRefusal } from './tls.ts';
 import type { Word } from './words.ts';
 
 /** What may be said before TLS where TLS is a must. */
@@ -81,7 +81,7 @@ const HANG_UP: Answer = { reply: '', closes: true };
 /** @returns `undefined` when it failed: that is logged, and the connection is closed */
 async function shakeHands(
   session: Session,
-  tls: SmtpdTls,
+  tls: ServerTls,
   isWrapped: boolean,
 ): Promise<TlsSession | undefined> {
   const { smtpd, client, connection } = session;
@@ -96,7 +96,7 @@ async function shakeHands(
       chosen = await tls.choose(hello, client.label);
       return chosen.context;
     },
-    onFailure: (why) => logFailure(session, why),
+    onFailure: (why) => logHandshakeFailure(log, client.label, why),
   });
   if (secured === undefined) return undefined;
   const { keys = [], serverName } = chosen ?? {};
@@ -104,54 +104,8 @@ async function shakeHands(
   const found = describeSession(secured.socket, wishes);
   session.tls = found;
   session.isEncrypted = true;
-  logSession(session, tls, found, serverName);
+  logSession(log, { label: client.label, tls, found, serverName });
   return found;
-}
-
-function logFailure({ smtpd: { log }, client }: Session, why: unknown): void {
-  if (why instanceof TlsRefusal) {
-    log.warn(why.message);
-    return;
-  }
-  const errors = libraryErrors(why);
-  const cause = typeof why === 'string' ? why : errors.length > 0 ? '-1' : describe(why);
-  log.info(`SSL_accept error from ${client.label}: ${cause}`);
-  for (const text of errors) log.warn(`TLS library problem: ${text}`);
-}
-
-function describe(why: unknown): string {
-  const { code = '', message = '' } = why as { code?: string; message?: string };
-  return code === 'ECONNRESET' ? 'lost connection' : message;
-}
-
-function logSession(
-  { smtpd: { log }, client }: Session,
-  tls: SmtpdTls,
-  found: TlsSession,
-  serverName: string | undefined,
-): void {
-  const { peer } = found;
-  if (tls.logLevel === 0) return;
-  if (peer?.isTrusted === false && tls.demands.requiresCertificate) {
-    const why = verifyFailure(peer.failure, 'client', peer.issuerName);
-    log.info(`certificate verification failed for ${client.label}: ${why}`);
-  }
-  if (tls.logLevel >= DEBUG_LEVEL) {
-    if (peer !== undefined) {
-      log.info(
-        `${client.label}: subject_CN=${peer.subject}, issuer=${peer.issuer}, ` +
-          `fingerprint=${peer.fingerprint}, pkey_fingerprint=${peer.keyFingerprint}`,
-      );
-    }
-    if (found.isResumed) log.info(`${client.label}: Reusing old session`);
-  }
-  log.info({
-    kind: 'tls',
-    trust: peer === undefined ? 'Anonymous' : peer.isTrusted ? 'Trusted' : 'Untrusted',
-    direction: 'from',
-    peer: serverName === undefined ? client.label : `${client.label} to ${serverName}`,
-    summary: summaryOf(found) + found.details.join(''),
-  });
 }
 
 /** Begins anew with a client that nobody overhears. @returns what to say to one that is not wanted */

@@ -3,7 +3,7 @@
  * life, and for the other half only opens those that it has sealed. Pure but for chance.
  */
 import { randomBytes } from 'node:crypto';
-import type { TicketKey } from '../../lib/clients/tlsmgr.ts';
+import type { TicketKey } from '../../lib/tls/ticket-keys.ts';
 
 export class TicketKeys {
   readonly #halfLifeSeconds: number;

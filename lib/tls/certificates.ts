@@ -1,8 +1,8 @@
 /** The certificates and keys of main.cf, read while we may still read them. */
 import { readFileSync } from 'node:fs';
-import { splitList } from '../../lib/config/configuration.ts';
-import { type KeyPair, KeyPairError, readKeyPair, readKeyPairs } from '../../lib/tls/key-pair.ts';
-import type { Settings } from './rule.ts';
+import { splitList } from '../config/configuration.ts';
+import { type KeyPair, KeyPairError, readKeyPair, readKeyPairs } from './key-pair.ts';
+import type { Settings } from './server-parameters.ts';
 
 /** A server that is meant to have no certificate: only anonymous ciphers are left to it. */
 const NONE = 'none';

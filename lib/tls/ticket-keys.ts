@@ -1,10 +1,26 @@
 /** Keys of session tickets, which tlsmgr gives to all processes alike. */
 import { hkdfSync, randomBytes } from 'node:crypto';
-import type { TicketKey, TlsmgrClient } from '../../lib/clients/tlsmgr.ts';
-import { now } from '../../lib/clock/clock.ts';
-import { IpcError } from '../../lib/ipc/error.ts';
-import type { Log } from '../../lib/log/log.ts';
-import { TICKET_KEY_BYTES } from '../../lib/tls/server-context.ts';
+import { now } from '../clock/clock.ts';
+import { IpcError } from '../ipc/error.ts';
+import type { Log } from '../log/log.ts';
+import { TICKET_KEY_BYTES } from './server-context.ts';
+
+/** A key that session tickets are sealed with, as tlsmgr keeps it. */
+export interface TicketKey {
+  readonly name: Buffer;
+  readonly secret: Buffer;
+  /** No new ticket is sealed with it later; seconds since the epoch. */
+  readonly expires: number;
+}
+
+/** What tlsmgr(8) is asked; an IpcError when it can't be had. */
+export interface TlsManager {
+  /** For how many seconds sessions may be resumed. */
+  policy(cache: 'smtpd'): Promise<{ readonly timeoutSeconds: number }>;
+  /** The key to seal tickets with, or the one of a name; `undefined`: there is none. */
+  ticketKey(name?: Buffer): Promise<TicketKey | undefined>;
+  close(): void;
+}
 
 /** A key as node:tls wants it: its name, and what it does with it. */
 export interface SealingKey {
@@ -22,7 +38,7 @@ const KEPT_MAX = 4;
 const ALONE_SECONDS = 60;
 
 export class TicketKeyRing {
-  readonly #tlsmgr: TlsmgrClient;
+  readonly #tlsmgr: TlsManager;
   readonly #purpose: string;
   readonly #log: Log;
   readonly #kept = new Map<string, SealingKey>();
@@ -31,7 +47,7 @@ export class TicketKeyRing {
   #isFailing = false;
 
   /** @param purpose another service derives other keys from the same secret */
-  constructor(tlsmgr: TlsmgrClient, purpose: string, log: Log) {
+  constructor(tlsmgr: TlsManager, purpose: string, log: Log) {
     this.#tlsmgr = tlsmgr;
     this.#purpose = purpose;
     this.#log = log;

@@ -1,10 +1,10 @@
-/** The parameters of TLS as smtpd uses them: what they say together. Pure. */
-import { splitList } from '../../lib/config/configuration.ts';
-import { FatalError } from '../../lib/log/fatal.ts';
-import { cipherList } from '../../lib/tls/ciphers.ts';
-import { opensslOptions } from '../../lib/tls/openssl-options.ts';
-import { parseProtocols, type TlsVersion } from '../../lib/tls/protocols.ts';
-import type { Settings } from './rule.ts';
+/** The parameters of TLS as servers use them: what they say together. Pure. */
+import { splitList } from '../config/configuration.ts';
+import { FatalError } from '../log/fatal.ts';
+import { cipherList } from './ciphers.ts';
+import { opensslOptions } from './openssl-options.ts';
+import { parseProtocols, type TlsVersion } from './protocols.ts';
+import type { Settings } from './server-parameters.ts';
 
 export type TlsLevel = 'none' | 'may' | 'encrypt';
 

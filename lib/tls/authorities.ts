@@ -1,9 +1,9 @@
 /** Whom we trust to vouch for clients: `smtpd_tls_CAfile`, `smtpd_tls_CApath`, the system's own. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { certificatesIn } from '../../lib/tls/key-pair.ts';
-import type { Settings } from './rule.ts';
-import { whyUnreadable } from './tls-certificates.ts';
+import { whyUnreadable } from './certificates.ts';
+import { certificatesIn } from './key-pair.ts';
+import type { Settings } from './server-parameters.ts';
 
 /** Where Debian, Red Hat and Alpine keep the certificates that the system trusts. */
 const SYSTEM_FILES = [
