@@ -1,25 +1,25 @@
 /** `tls_random_source`: `dev:/dev/urandom`, or a file; what it gives is mixed into what the system gives. */
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { openSync, readSync } from 'node:fs';
 
 /** One request asks for no more. */
 export const SEED_BYTES_MAX = 255;
 
 export class Entropy {
   #pool = randomBytes(32);
+  #source: number | undefined;
 
-  /** @throws {Error} when the source can't be read; @returns how many bytes it gave */
-  stir(source: string, size: number): number {
-    const path = source.replace(/^dev:/, '');
+  /** Opens a source for as long as the process lives: later it may be out of reach. @throws {Error} */
+  open(source: string): void {
+    this.#source = openSync(source.replace(/^dev:/, ''), 'r');
+  }
+
+  /** Mixes some of the source in, if there is one. @throws {Error} when it can't be read */
+  stir(size: number): void {
+    if (this.#source === undefined) return;
     const bytes = Buffer.alloc(Math.min(size, SEED_BYTES_MAX));
-    const descriptor = openSync(path, 'r');
-    try {
-      const count = readSync(descriptor, bytes, 0, bytes.length, null);
-      this.#mix(bytes.subarray(0, count));
-      return count;
-    } finally {
-      closeSync(descriptor);
-    }
+    const count = readSync(this.#source, bytes, 0, bytes.length, 0);
+    this.#mix(bytes.subarray(0, count));
   }
 
   seed(size: number): Buffer {

@@ -139,6 +139,7 @@ export class Manager {
       ]),
     );
     refuseSharedTables([...this.#settings.values()]);
+    this.#openSource();
   }
 
   /** Opens the tables, as the user that they belong to. */
@@ -245,9 +246,10 @@ export class Manager {
     return settings;
   }
 
-  #stir(): void {
+  /** While the root directory is what it was. */
+  #openSource(): void {
     const { parameters, log } = this.#context;
-    const { tls_random_source: source, tls_random_bytes: size } = parameters;
+    const { tls_random_source: source } = parameters;
     // Without a source of its own the system's is good enough.
     if (source === '') return;
     if (source.startsWith('egd:')) {
@@ -256,12 +258,21 @@ export class Manager {
       );
       return;
     }
+    this.#attempt(() => this.#entropy.open(source));
+  }
+
+  #stir(): void {
+    this.#attempt(() => this.#entropy.stir(this.#context.parameters.tls_random_bytes));
+  }
+
+  #attempt(read: () => void): void {
+    const { parameters, log } = this.#context;
     try {
-      this.#entropy.stir(source, size);
+      read();
     } catch (error) {
       const why = (error as Error).message;
       log.warn(
-        `cannot read from tls_random_source ${source}: ${why}; the system's random numbers are used alone`,
+        `cannot read from tls_random_source ${parameters.tls_random_source}: ${why}; the system's random numbers are used alone`,
       );
     }
   }
