@@ -197,6 +197,18 @@ export class IpcConnection {
     return this.reusable;
   }
 
+  /** Lets go of the socket, which is paused, and the caller's. @returns what has come already */
+  detach(): Buffer {
+    const { socket } = this;
+    this.#timer?.stop();
+    this.#timer = undefined;
+    socket.off('data', this.#onData);
+    for (const event of ['end', 'close', 'error']) socket.off(event, this.#onEnd);
+    socket.off('drain', this.#onDrain);
+    socket.pause();
+    return this.#input.takeAll();
+  }
+
   /** Closes once everything has been sent. Harmless when closed. */
   close(): void {
     this.#timer?.stop();

@@ -64,6 +64,8 @@ export interface ServerTlsSurroundings {
   readonly log: Log;
   readonly tables: ServiceContext['tables'];
   readonly tlsmgr: TlsManager;
+  /** What the log says when main.cf names no certificate. */
+  readonly withoutCertificates?: string;
 }
 
 export class ServerTls {
@@ -107,7 +109,9 @@ export class ServerTls {
       warn('Need a server cert to request client certs');
     }
     if (named === 'nothing' || (named === 'none' && demands.asksForCertificate)) {
-      warn("No server certs available. TLS won't be enabled");
+      warn(
+        `No server certs available. TLS ${surroundings.withoutCertificates ?? "won't be enabled"}`,
+      );
       return;
     }
     if (this.logLevel >= DEBUG_LEVEL) log.info('initializing the server-side TLS engine');

@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { after, monotonic } from '../../lib/clock/clock.ts';
-import { descriptorOf } from '../../lib/os/descriptors.ts';
+import { descriptorOf, startReading, stopReading } from '../../lib/os/descriptors.ts';
 import { Poller } from '../../lib/os/poll.ts';
 import { peek, sendAtOnce, skip } from '../../lib/os/sockets.ts';
 
@@ -19,11 +19,12 @@ const DRAIN_BYTES = 64 * 1024;
 export type Arrival = 'input' | 'end' | 'timeout';
 
 export class ClientSocket {
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #poller = new Poller();
   #unsent: Buffer = Buffer.alloc(0);
   #input: Buffer = Buffer.alloc(0);
   #isReading = false;
+  #isHeld = false;
   #hasEnded = false;
   #wake = () => {};
 
@@ -33,6 +34,11 @@ export class ClientSocket {
 
   get descriptor(): number {
     return descriptorOf(this.#socket);
+  }
+
+  /** Whether the client has taken all that was sent. */
+  get isFlushed(): boolean {
+    return this.#unsent.length === 0;
   }
 
   /** What has come, once it is read from. */
@@ -83,6 +89,7 @@ export class ClientSocket {
     this.#startReading();
     const before = this.#input.length;
     if (this.#hasEnded) return 'end';
+    this.#release();
     this.#socket.resume();
     return await new Promise<Arrival>((resolve) => {
       const timer = after(Math.max(0, expiresAt - monotonic()), () => settle('timeout'));
@@ -96,6 +103,28 @@ export class ClientSocket {
         else if (this.#hasEnded) settle('end');
       };
     });
+  }
+
+  /** Reads nothing more, until somebody waits for it again: it may be for others. */
+  hold(): void {
+    if (!this.#isReading || this.#isHeld || this.#socket.destroyed) return;
+    this.#isHeld = true;
+    stopReading(this.#socket);
+  }
+
+  /**
+   * Goes on with another connection, which carries what the client says from now on. What it has said
+   * and nobody has looked at is dropped, and so is the connection so far: somebody else has it.
+   */
+  replace(socket: Socket): void {
+    const before = this.#socket;
+    before.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onEnd);
+    before.destroy();
+    this.#socket = socket;
+    this.#input = Buffer.alloc(0);
+    this.#isReading = false;
+    this.#isHeld = false;
+    socket.on('error', () => {});
   }
 
   /** Takes so many bytes of the input. */
@@ -117,18 +146,26 @@ export class ClientSocket {
     this.#socket.destroy();
   }
 
+  #release(): void {
+    if (!this.#isHeld || this.#socket.destroyed) return;
+    this.#isHeld = false;
+    startReading(this.#socket);
+  }
+
   #startReading(): void {
     if (this.#isReading) return;
     this.#isReading = true;
-    const end = () => {
-      this.#hasEnded = true;
-      this.#wake();
-    };
-    this.#socket.on('data', (chunk: Buffer) => {
-      this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
-      if (this.#input.length > INPUT_BYTES_MAX) this.#socket.pause();
-      this.#wake();
-    });
-    this.#socket.on('end', end).on('close', end);
+    this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onEnd);
   }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
+    if (this.#input.length > INPUT_BYTES_MAX) this.#socket.pause();
+    this.#wake();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#hasEnded = true;
+    this.#wake();
+  };
 }

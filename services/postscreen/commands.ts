@@ -1,8 +1,13 @@
 /** What the built-in engine answers to each command. smtp-replies.md 18.2. */
 import type { Engine } from './engine.ts';
+import { starttls } from './starttls.ts';
 
-/** A reply, in lines if it has several; or the last one. */
-export type Answer = string | readonly string[] | { readonly drop: string };
+/** A reply, in lines if it has several; the last one; or whether it could be sent already. */
+export type Answer =
+  | string
+  | readonly string[]
+  | { readonly drop: string }
+  | { readonly isSent: boolean };
 
 export interface Command {
   readonly name: string;
@@ -37,7 +42,7 @@ const COMMANDS: readonly Command[] = [
       engine.helo = name;
       engine.sender = undefined;
       engine.protocol = 'ESMTP';
-      return await engine.session.screen.ehloReply(engine.session);
+      return await engine.offer();
     },
   },
   { name: 'XCLIENT' },
@@ -116,10 +121,8 @@ const COMMANDS: readonly Command[] = [
     name: 'STARTTLS',
     isPlain: true,
     // Postfix's words for an argument, strange as they are.
-    run: (_engine, rest) =>
-      nextWord(rest)[0] === ''
-        ? '502 5.5.1 Error: command not implemented'
-        : '501 Syntax: EHLO hostname',
+    run: (engine, rest) =>
+      nextWord(rest)[0] === '' ? starttls(engine) : '501 Syntax: EHLO hostname',
   },
   { name: 'QUIT', isPlain: true, run: () => ({ drop: '221 2.0.0 Bye' }) },
 ];

@@ -21,6 +21,10 @@ export class Engine {
   protocol: 'SMTP' | 'ESMTP' = 'SMTP';
   helo: string | undefined;
   sender: string | undefined;
+  /** TLS is on. */
+  isSecured = false;
+  /** The words that EHLO did not offer; before it has been said that is none. */
+  discarded: ReadonlySet<string> = new Set();
   /** The last command; what the log says came before. */
   #where = 'CONNECT';
   #count = 0;
@@ -47,6 +51,13 @@ export class Engine {
     }
   }
 
+  /** The reply to EHLO. */
+  async offer(): Promise<readonly string[]> {
+    const { screen } = this.session;
+    this.discarded = await screen.discardedFor(this.session);
+    return screen.ehloReply(this.discarded, this.isSecured);
+  }
+
   /** @returns the line without its end; `undefined` when the session is over */
   async #nextLine(): Promise<string | undefined> {
     const { session } = this;
@@ -64,8 +75,8 @@ export class Engine {
         return undefined;
       }
       if (end >= 0) {
-        const line = textOf(socket.take(end + 1).subarray(0, length));
-        return isBare && (await this.#isDroppedForBare(line)) ? undefined : line;
+        const line = socket.take(end + 1).subarray(0, length);
+        return isBare && (await this.#isDroppedForBare(line)) ? undefined : textOf(line);
       }
       const arrival = await socket.read(expiresAt);
       if (arrival === 'end') {
@@ -80,10 +91,11 @@ export class Engine {
     }
   }
 
-  async #isDroppedForBare(line: string): Promise<boolean> {
+  async #isDroppedForBare(line: Buffer): Promise<boolean> {
     const { session } = this;
     if (!this.#isTesting('bareNewline')) return false;
-    session.screen.log.info(`BARE NEWLINE from ${session.label} after ${line}`);
+    const shown = escapeBytes(line.subarray(0, SHOWN_MAX));
+    session.screen.log.info(`BARE NEWLINE from ${session.label} after ${shown}`);
     return await this.#isDropped('bareNewline');
   }
 
@@ -134,7 +146,7 @@ export class Engine {
     if (command?.run === undefined) {
       return await this.#hasGone(session.send('502 5.5.2 Error: command not recognized'));
     }
-    if (screen.tls.isRequired && command.isPlain !== true) {
+    if (screen.tls.isRequired && !this.isSecured && command.isPlain !== true) {
       return await this.#hasGone(session.send('530 5.7.0 Must issue a STARTTLS command first'));
     }
     const answer = await command.run(this, rest);
@@ -142,7 +154,8 @@ export class Engine {
       await session.drop(answer.drop);
       return true;
     }
-    return await this.#hasGone(session.send(answer));
+    const isSent = typeof answer === 'object' && 'isSent' in answer;
+    return await this.#hasGone(isSent ? answer.isSent : session.send(answer));
   }
 
   async #hasGone(isSent: boolean): Promise<boolean> {

@@ -27,15 +27,21 @@ export class Keywords {
     this.#usual = parseDiscardedKeywords(usual, (text) => log.warn(text));
   }
 
-  /** The reply to EHLO of a client. @throws {FatalError} when a table is in trouble */
-  async reply(address: string, port: string): Promise<readonly string[]> {
+  /** The words that a client is not offered. @throws {FatalError} when a table is in trouble */
+  async discardedFor(address: string, port: string): Promise<ReadonlySet<string>> {
     const own = await this.#ownOf(address);
-    if (own === undefined) return this.#format(this.#usual);
+    if (own === undefined) return this.#usual;
     if (own.size > 0 && !own.has('silent-discard')) {
       const words = [...own].join(' ').toUpperCase();
       this.#log.info(`[${address}]${port}: discarding EHLO keywords: ${words}`);
     }
-    return this.#format(own);
+    return own;
+  }
+
+  /** The reply to EHLO. */
+  format(discarded: ReadonlySet<string>, offersTls: boolean): readonly string[] {
+    const lines = [this.#settings.myhostname, ...this.#offers(discarded, offersTls)];
+    return lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`);
   }
 
   /** What a table says of a client. */
@@ -49,17 +55,13 @@ export class Keywords {
     }
   }
 
-  #format(discarded: ReadonlySet<string>): string[] {
-    const lines = [this.#settings.myhostname, ...this.#offers(discarded)];
-    return lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`);
-  }
-
-  #offers(discarded: ReadonlySet<string>): string[] {
+  #offers(discarded: ReadonlySet<string>, offersTls: boolean): string[] {
     const { message_size_limit: size, smtputf8_enable } = this.#settings;
     const offers: [word: string, line: string, isOffered: boolean][] = [
       ['size', size === 0 ? 'SIZE' : `SIZE ${size}`, true],
       ['vrfy', 'VRFY', !this.#settings.disable_vrfy_command],
       ['etrn', 'ETRN', true],
+      ['starttls', 'STARTTLS', offersTls],
       ['enhancedstatuscodes', 'ENHANCEDSTATUSCODES', true],
       ['8bitmime', '8BITMIME', true],
       ['dsn', 'DSN', true],

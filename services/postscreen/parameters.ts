@@ -57,13 +57,7 @@ export const PARAMETERS = [
   'smtpd_service_name',
   'smtputf8_enable',
   'soft_bounce',
+  'tlsproxy_service_name',
 ] as const;
 
 export type Name = (typeof PARAMETERS)[number];
-
-/** STARTTLS needs tlsproxy, which is not built: postscreen says so when it starts. */
-export const NOT_BUILT = [
-  'postscreen_enforce_tls',
-  'postscreen_tls_security_level',
-  'postscreen_use_tls',
-] as const;

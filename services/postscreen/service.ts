@@ -1,8 +1,8 @@
 /**
  * postscreen(8): keeps zombies away from smtpd.
  *
- * Called by SMTP clients, all of them in one process. Calls dnsblog (what do the lists say?) and hands
- * who has passed over to smtpd, with the open connection. Keeps what clients have passed in
+ * Called by SMTP clients, all of them in one process. Calls dnsblog (what do the lists say?) and
+ * tlsproxy (STARTTLS), and hands who has passed over to smtpd, with the open connection. Keeps what clients have passed in
  * postscreen_cache_map, which belongs to it alone. Start reading here, then session.ts. Postfix:
  * postscreen(8).
  */
@@ -31,10 +31,10 @@ import { Keywords } from './keywords.ts';
 import { ListScores } from './list-scores.ts';
 import { parseListSite, type Score } from './list-sites.ts';
 import { Occupancy } from './occupancy.ts';
-import { type Name, NOT_BUILT, PARAMETERS } from './parameters.ts';
+import { type Name, PARAMETERS } from './parameters.ts';
 import type { ProxyLimits } from './proxied.ts';
 import { answerAtOnce, Replies } from './replies.ts';
-import { DEEP_TESTS, dueTests, parseExpiry, type Test } from './reputation.ts';
+import { dueTests, parseExpiry, type Test } from './reputation.ts';
 import { Session } from './session.ts';
 import {
   type Action,
@@ -82,6 +82,8 @@ export class Screen {
   readonly shortestTtl: number;
   /** Where servers wait for clients. */
   readonly server: string;
+  /** Who speaks TLS for us. */
+  readonly tlsproxy: string;
   readonly teaser: string;
   readonly greeting: string;
   /** To a client that has had its chance. */
@@ -119,6 +121,7 @@ export class Screen {
       ...Object.values(this.tests).map(({ ttl }) => ttl),
     );
     this.server = `private/${parameters.smtpd_service_name}`;
+    this.tlsproxy = `private/${parameters.tlsproxy_service_name}`;
     this.teaser = `220-${parameters.postscreen_greet_banner}`;
     this.greeting = `220 ${parameters.smtpd_banner}`;
     const { myhostname } = parameters;
@@ -156,17 +159,6 @@ export class Screen {
       parameters.postscreen_cache_map === ''
         ? undefined
         : new Cache(parameters, configuration.get('mail_owner'), log);
-    if (this.tls.isRequired && DEEP_TESTS.some(this.isEnabled)) {
-      throw new FatalError(
-        'postscreen_tls_security_level = encrypt: nobody could pass the tests after the greeting, for ' +
-          'STARTTLS in postscreen is not built in Posthaste; switch off postscreen_pipelining_enable, ' +
-          'postscreen_non_smtp_command_enable and postscreen_bare_newline_enable',
-      );
-    }
-    if (this.tls.isOffered) {
-      const why = 'clients have STARTTLS only from the server that they are handed over to';
-      log.info(`${NOT_BUILT.join(', ')}: not built in Posthaste; ${why}`);
-    }
   }
 
   /** Cleans the cache up, now and then. */
@@ -256,8 +248,13 @@ export class Screen {
     return answerAtOnce(this.#domainNames, domain) ?? domain;
   }
 
-  ehloReply({ address, endpoints }: Session): Promise<readonly string[]> {
-    return this.#keywords.reply(address, endpoints.clientPort);
+  /** What a client is not offered. */
+  discardedFor({ address, endpoints }: Session): Promise<ReadonlySet<string>> {
+    return this.#keywords.discardedFor(address, endpoints.clientPort);
+  }
+
+  ehloReply(discarded: ReadonlySet<string>, isSecured: boolean): readonly string[] {
+    return this.#keywords.format(discarded, this.tls.isOffered && !isSecured);
   }
 
   /** postscreen_command_filter. */

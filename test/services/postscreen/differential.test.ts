@@ -9,7 +9,6 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { isDeepStrictEqual } from 'node:util';
 import { askList } from '../../../lib/clients/dnsblog.ts';
 import { now, sleep } from '../../../lib/clock/clock.ts';
 import { atEnd } from '../../support/cleanup.ts';
@@ -22,11 +21,10 @@ import {
   type Door,
   type Parameters,
   play,
-  type Reaction,
   type ScreenPair,
   type ScreenStep,
-  startScreenPairs,
 } from './screen-pair.ts';
+import { compareScreens, type Sessions, type Setting, startScreens } from './screen-settings.ts';
 
 const MARK = 'POSTHASTE_TEST_NETWORK';
 const RESOLV_CONF = 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n';
@@ -75,14 +73,6 @@ const LISTS = {
 
 const TOGETHER = [GREETING, EHLO, send(`${FROM}\r\n${TO}\r\n`, 2), 'QUIT', 'await end'] as const;
 const HEADER = [GREETING, EHLO, 'To: you', 'Subject: x', FROM, TO, 'QUIT', 'await end'] as const;
-
-type Sessions = Readonly<Record<string, readonly ScreenStep[]>>;
-interface Setting {
-  readonly main: Parameters;
-  readonly scenes?: Readonly<Record<string, (door: Door) => Promise<string[]>>>;
-  /** By a name; an address in it is the client's, else it has one that nobody else has. */
-  readonly sessions?: Sessions;
-}
 
 const failures = (early: readonly ScreenStep[] = EARLY): Sessions => ({
   'an early talker': early,
@@ -550,40 +540,13 @@ if (process.env[MARK] === undefined) {
 } else {
   test('sessions', { concurrency: 20 }, async (t) => {
     await startDnsServer(t, ZONE, 53);
-    const mains = Object.entries(SETTINGS).map(([name, { main }]) => [name, main] as const);
-    const pairs = await startScreenPairs(t, Object.fromEntries(mains), FILES);
+    const pairs = await startScreens(t, SETTINGS, { files: FILES });
     const [first] = Object.values(pairs);
     if (first !== undefined) {
       await compareListAnswers(first.mail.queue);
       await startStuckServer(t, join(first.mail.queue, 'private/stuck'));
     }
-    let strangers = 0;
-    await Promise.all(
-      Object.entries(SETTINGS).map(([setting, { sessions = {}, scenes = {} }]) =>
-        t.test(setting, async (group) => {
-          const pair = pairs[setting];
-          for (const [name, steps] of Object.entries(sessions)) {
-            const known = /^127\.\S+/.exec(name)?.[0];
-            await group.test(`${setting}: ${name}`, async () => {
-              // On a busy machine a second may be too short for what it is there to show.
-              for (let triesLeft = known === undefined ? 2 : 0; ; triesLeft -= 1) {
-                strangers += 1;
-                const found = await pair?.converse(steps, known ?? `127.0.1.${strangers}`);
-                const isAlike = isDeepStrictEqual(found?.ours, found?.real);
-                if (triesLeft === 0) assert.deepEqual(found?.ours, found?.real);
-                if (isAlike || triesLeft === 0) return;
-              }
-            });
-          }
-          for (const [name, scene] of Object.entries(scenes)) {
-            await group.test(`${setting}: ${name}`, async () => {
-              const found = inAnyOrder(await pair?.compare(scene));
-              assert.deepEqual(found?.ours, found?.real);
-            });
-          }
-        }),
-      ),
-    );
+    await compareScreens(t, SETTINGS, pairs);
     first?.mail.stop();
     await t.test('what is remembered', () => {
       for (const name of Object.keys(CACHES)) compareCaches(pairs[name] as ScreenPair, name);
@@ -593,13 +556,6 @@ if (process.env[MARK] === undefined) {
 
 function canUnshare(): boolean {
   return spawnSync('unshare', ['-mn', 'true']).status === 0;
-}
-
-/** Of several clients, who comes first is a matter of chance. */
-function inAnyOrder(found?: Record<Maker, Reaction>): Record<Maker, Reaction> | undefined {
-  if (found === undefined) return undefined;
-  const sorted = ({ replies, log }: Reaction) => ({ replies, log: [...log].sort() });
-  return { ours: sorted(found.ours), real: sorted(found.real) };
 }
 
 /** A server that takes nobody. */

@@ -1,7 +1,7 @@
 /**
  * Postfix's postscreen and ours side by side: in one mail system, behind one main.cf, each at ports of
  * its own, one for every setting that a test wants. Each hands its clients over to the other's smtpd,
- * and has the other's dnsblog ask the lists.
+ * has the other's dnsblog ask the lists, and the other's tlsproxy speak TLS.
  */
 import type { TestContext } from 'node:test';
 import { sleep } from '../../../lib/clock/clock.ts';
@@ -33,12 +33,15 @@ const BEHIND = [
   'anvil unix - - n - 1 anvil',
   'discard unix - - n - - discard',
   'proxymap unix - - n - - proxymap',
+  'tlsmgr unix - - n 1000? 1 tlsmgr',
 ];
 
 const PORT = 2525;
 /** Servers and clients have addresses that no other test has. */
 const NETWORK = `127.${64 + (process.pid % 128)}.${(process.pid >> 7) % 256}`;
 const MAKERS = ['ours', 'real'] as const;
+const PROGRAMS = ['postscreen', 'tlsproxy'] as const;
+type Program = (typeof PROGRAMS)[number];
 /** Postfix counts whole seconds, and its log may be late. */
 const SETTLE_MS = 4000;
 
@@ -48,18 +51,22 @@ const SETTLED_STEPS = 5;
 /** A wait between steps, in milliseconds. */
 export type ScreenStep = Step | { readonly waitMs: number } | { readonly expect: number };
 
-/** What one postscreen made of a session. */
+/** What one postscreen made of a session, and the tlsproxy that it asked. */
 export interface Reaction {
   readonly replies: readonly string[];
   readonly log: readonly string[];
+  readonly tlsLog: readonly string[];
 }
+
+/** What a setting has for tlsproxy: it gets one of its own. */
+const PROXY_PARAMETER = /^tls(?:proxy)?_(?!service_name)/;
 
 export interface ScreenPair {
   readonly mail: MailSystem;
   /** Where each listens. */
   readonly hosts: Readonly<Record<Maker, string>>;
   /** What each has logged so far. */
-  log(maker: Maker): string[];
+  log(maker: Maker, program?: Program): string[];
   /** Plays the same session with both, and waits until their logs say as much. */
   converse(steps: readonly ScreenStep[], from: string): Promise<Record<Maker, Reaction>>;
   /** The same with clients that may be several. @param act returns the replies */
@@ -76,7 +83,7 @@ export interface Door {
 export async function startScreenPairs<Name extends string>(
   t: TestContext,
   settings: Readonly<Record<Name, Parameters>>,
-  files: Parameters = {},
+  { files = {}, main = {} }: { readonly files?: Parameters; readonly main?: Parameters } = {},
 ): Promise<Readonly<Record<Name, ScreenPair>>> {
   const lines = [...BEHIND];
   for (const maker of MAKERS) {
@@ -89,10 +96,12 @@ export async function startScreenPairs<Name extends string>(
     const pair = { ours: `${NETWORK}.${first}`, real: `${NETWORK}.${first + 1}` };
     hosts.set(name, pair);
     for (const maker of MAKERS) {
-      lines.push(screenLine(maker, pair[maker], tagOf(maker, name), settings[name]));
+      const tag = tagOf(maker, name);
+      lines.push(screenLine(maker, pair[maker], tag, settings[name]));
+      if (hasProxy(settings[name])) lines.push(proxyLine(other(maker), tag, settings[name]));
     }
   }
-  const mail = await startMailSystem(t, { only: lines, main: MAIN, files });
+  const mail = await startMailSystem(t, { only: lines, main: { ...MAIN, ...main }, files });
   const pairs = [...hosts].map(([name, pair]) => [name, screenPair(mail, name, pair)]);
   return Object.fromEntries(pairs) as Record<Name, ScreenPair>;
 }
@@ -100,48 +109,69 @@ export async function startScreenPairs<Name extends string>(
 const tagOf = (maker: Maker, name: string) => `${maker}-${name.replaceAll(' ', '_')}`;
 const other = (maker: Maker): Maker => (maker === 'ours' ? 'real' : 'ours');
 
+const hasProxy = (setting: Parameters) =>
+  Object.keys(setting).some((name) => PROXY_PARAMETER.test(name));
+
+function proxyLine(maker: Maker, tag: string, setting: Parameters): string {
+  const values = Object.entries(setting).filter(([name]) => PROXY_PARAMETER.test(name));
+  const command = commandOf('ours', maker, 'tlsproxy');
+  return `${tag}-tls unix - - n - 0 ${command} ${optionsOf({ ...Object.fromEntries(values), syslog_name: tag })}`;
+}
+
+const optionsOf = (values: Parameters) =>
+  Object.entries(values)
+    .map(([name, value]) => `-o { ${name} = ${value} }`)
+    .join(' ');
+
 function screenLine(maker: Maker, host: string, tag: string, setting: Parameters): string {
-  const values = {
+  const own = Object.entries(setting)
+    .filter(([name]) => !PROXY_PARAMETER.test(name))
+    .map(([name, value]) => [name, value.replaceAll('%', maker)]);
+  const options = optionsOf({
     smtpd_service_name: `smtpd-${other(maker)}`,
     dnsblog_service_name: `dnsblog-${other(maker)}`,
-    ...setting,
+    ...(hasProxy(setting) ? { tlsproxy_service_name: `${tag}-tls` } : {}),
+    ...Object.fromEntries(own),
     syslog_name: tag,
-  };
-  const options = Object.entries(values).map(
-    ([name, value]) => `-o { ${name} = ${value.replaceAll('%', maker)} }`,
-  );
-  const command = commandOf('ours', maker, 'postscreen');
-  return `${host}:${PORT} inet n - n - 1 ${command} ${options.join(' ')}`;
+  });
+  return `${host}:${PORT} inet n - n - 1 ${commandOf('ours', maker, 'postscreen')} ${options}`;
 }
 
 function screenPair(mail: MailSystem, name: string, hosts: Record<Maker, string>): ScreenPair {
-  const log = (maker: Maker) =>
+  const log = (maker: Maker, program: Program = 'postscreen') =>
     mail
       .log()
       .split('\n')
       // What follows the last line end is a line that is still being written.
       .slice(0, -1)
-      .filter((line) => line.includes(` ${tagOf(maker, name)}/postscreen[`))
-      // We say what we lack.
-      .filter((line) => !line.includes('not built in Posthaste'))
-      .map((line) => line.replace(/^.*?\/postscreen\[\d+\]: /, ''));
+      .filter((line) => line.includes(` ${tagOf(maker, name)}/${program}[`))
+      .map((line) => line.replace(/^.*?\/[a-z]+\[\d+\]: /, ''));
   const pair: ScreenPair = {
     mail,
     hosts,
     log,
     converse: (steps, from) => pair.compare((door) => play({ ...door, from }, steps)),
     async compare(act) {
-      const before = { ours: log('ours').length, real: log('real').length };
-      const linesOf = (maker: Maker) => log(maker).slice(before[maker]);
+      const count = (maker: Maker, program: Program) => log(maker, program).length;
+      const before = {
+        postscreen: { ours: count('ours', 'postscreen'), real: count('real', 'postscreen') },
+        tlsproxy: { ours: count('ours', 'tlsproxy'), real: count('real', 'tlsproxy') },
+      };
+      const linesOf = (maker: Maker, program: Program = 'postscreen') =>
+        log(maker, program).slice(before[program][maker]);
       const [ours, real] = await Promise.all(
         MAKERS.map((maker) => act({ port: PORT, host: hosts[maker] })),
       );
       let settled = 0;
-      let known = 0;
+      let known = '';
       const even = () => {
-        const [count = 0, same] = MAKERS.map((maker) => linesOf(maker).length);
-        settled = count === same && count === known && count > 0 ? settled + 1 : 0;
-        known = count;
+        const [ours = [], theirs = []] = MAKERS.map((maker) =>
+          PROGRAMS.map((program) => linesOf(maker, program).length),
+        );
+        const [all = 0] = ours;
+        const isEven = ours.join() === theirs.join() && ours.join() === known && all > 0;
+        settled = isEven ? settled + 1 : 0;
+        known = ours.join();
         return settled === SETTLED_STEPS;
       };
       await eventually('logs of the same length', even, SETTLE_MS).catch(() => {});
@@ -149,11 +179,14 @@ function screenPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
         text
           .replaceAll(hosts[maker], 'HOST')
           .replaceAll(`/${maker}-`, '/MAKER-')
+          .replaceAll(` private/${maker}-`, ' private/MAKER-')
           .replace(/\b[3-6]\d{4}\b/g, 'PORT')
+          // What errno has happened to be.
+          .replace(/(attribute from private\/\S+ service): .*/, '$1')
           .replace(/^((?:PREGREET \d+|HANGUP) after) 0(?:\.\d+)?/, '$1 0');
       return {
-        ours: reaction(ours, linesOf('ours'), neutral('ours')),
-        real: reaction(real, linesOf('real'), neutral('real')),
+        ours: reaction(ours, linesOf('ours'), linesOf('ours', 'tlsproxy'), neutral('ours')),
+        real: reaction(real, linesOf('real'), linesOf('real', 'tlsproxy'), neutral('real')),
       };
     },
   };
@@ -163,9 +196,14 @@ function screenPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
 function reaction(
   replies: readonly string[] = [],
   log: readonly string[],
+  tlsLog: readonly string[],
   neutral: (text: string) => string,
 ): Reaction {
-  return { replies: replies.map(neutral), log: log.map(neutral) };
+  return {
+    replies: replies.map(neutral),
+    log: log.map(neutral),
+    tlsLog: tlsLog.map(neutral),
+  };
 }
 
 /** Plays a script, from the first byte on. @returns the replies */

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from 
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sleep } from '../../../lib/clock/clock.ts';
+import { type CertificateMaker, makeCertificates } from '../../support/certificates.ts';
 import { eventually } from '../../support/condition.ts';
 import { startDnsServer } from '../../support/dns-server.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
@@ -44,6 +45,28 @@ async function deliver(mail: MailSystem, from: string): Promise<string[]> {
   return client.replies.map((reply) => reply.slice(-60).replace(/queued as \w+/, 'queued'));
 }
 
+/** What a client hears at RCPT after STARTTLS; it comes from an address that the access list refuses. */
+async function refuseSecretly(mail: MailSystem): Promise<string | undefined> {
+  const client = new Dialogue({ port: mail.port, from: '127.0.0.8' });
+  await client.expect(1);
+  for (const step of [EHLO, 'STARTTLS', { tls: {} }, EHLO, FROM, TO, 'QUIT']) {
+    await client.play(step);
+  }
+  await client.close();
+  return client.replies.at(-2);
+}
+
+/** A certificate, whose key only root may read. */
+const tlsMain = (maker: CertificateMaker) => {
+  const { certificate, key } = maker.make('mx', '/CN=mx.lab.test');
+  return {
+    smtpd_tls_security_level: 'may',
+    smtpd_tls_cert_file: certificate,
+    smtpd_tls_key_file: key,
+    smtpd_tls_loglevel: '1',
+  };
+};
+
 /** With every hint that Debian gives for postscreen carried out. */
 const DEBIAN = readFileSync('test/data/master-cf/debian', 'utf8')
   .replace(/^#.*\n/gm, '')
@@ -67,6 +90,7 @@ test("Debian's lines work, in their empty root directory", { skip: asRoot }, asy
     only: DEBIAN,
     main: {
       ...MAIN,
+      ...tlsMain(makeCertificates(t)),
       dns_nameservers: dns.nameserver,
       postscreen_dnsbl_sites: 'list.test',
       postscreen_dnsbl_action: 'enforce',
@@ -86,12 +110,16 @@ test("Debian's lines work, in their empty root directory", { skip: asRoot }, asy
   const refused = async (from: string) => (await deliver(mail, from))[3];
   assert.match((await refused('127.0.0.9')) ?? '', /blocked using list\.test$/);
   assert.match((await refused('127.0.0.8')) ?? '', /Service currently unavailable$/);
+  assert.equal(await refuseSecretly(mail), '550 5.3.2 Service currently unavailable');
+  await mail.waitForLog(
+    /tlsproxy\[\d+\]: Anonymous TLS connection established from \[127\.0\.0\.8\]/,
+  );
   const screened = mail.log().match(/postscreen\[\d+\]: (?!CONNECT|DISC)[A-Z]{4,} \w+/g);
   assert.deepEqual(
     screened?.map((line) => line.replace(/^.*: /, '')).filter((line) => line.startsWith('PASS')),
     ['PASS NEW', 'PASS OLD'],
   );
-  for (const name of ['postscreen', 'dnsblog']) {
+  for (const name of ['postscreen', 'dnsblog', 'tlsproxy']) {
     const { pid } = processesOf(mail).find((each) => each.name === name) ?? { pid: 0 };
     assert.equal(readlinkSync(`/proc/${pid}/root`), mail.queue, name);
     assert.notEqual(statSync(`/proc/${pid}`).uid, 0, name);
@@ -111,7 +139,7 @@ test("Debian's lines work, in their empty root directory", { skip: asRoot }, asy
   assert.deepEqual(troubleIn(mail.log(), /wake-up of service/), []);
 });
 
-/** Whose postscreen and dnsblog, and whose smtpd behind them. */
+/** Whose postscreen and dnsblog, and whose smtpd behind them, and tlsproxy. */
 const ARRANGEMENTS: readonly (readonly [screen: Maker, server: Maker])[] = [
   ['ours', 'real'],
   ['real', 'ours'],
@@ -138,15 +166,22 @@ for (const [screen, server] of ARRANGEMENTS) {
         `127.0.0.1:0 inet n - n - 1 ${commandOf('real', screen, 'postscreen')}`,
         `smtpd pass - - n - - ${commandOf('real', server, 'smtpd')}`,
         `dnsblog unix - - n - 0 ${commandOf('real', screen, 'dnsblog')}`,
+        `tlsproxy unix - - n - 0 ${commandOf('real', server, 'tlsproxy')}`,
+        'tlsmgr unix - - n 1000? 1 tlsmgr',
       ],
       main: {
         ...MAIN,
         daemon_directory: daemonDirectory('real'),
         command_directory: '/usr/sbin',
         postscreen_dnsbl_sites: 'list.invalid',
-        postscreen_dnsbl_timeout: '1s',
+        postscreen_dnsbl_timeout: '10s',
+        postscreen_access_list: 'permit_mynetworks, cidr:$config_directory/access',
+        postscreen_denylist_action: 'enforce',
+        ...tlsMain(makeCertificates(t)),
       },
+      files: { access: '127.0.0.8 reject\n' },
     });
+    assert.equal(await refuseSecretly(mail), '550 5.3.2 Service currently unavailable');
     for (const from of ['127.0.0.1', '127.0.0.2', '127.0.0.2']) {
       assert.equal((await deliver(mail, from)).at(-2), '250 2.0.0 Ok: queued', from);
     }
@@ -279,22 +314,19 @@ test('a header of a proxy may come in pieces, and what follows it is the client'
   await mail.waitForLog(/smtpd\[\d+\]: connect from unknown\[127\.0\.0\.1\]$/);
 });
 
-test('what is not built is said', async (t) => {
+test('STARTTLS is built, and the role of a TLS client is not', async (t) => {
   const mail = await startMailSystem(t, {
     only: OURS,
     main: {
       ...MAIN,
       postscreen_tls_security_level: 'encrypt',
-      postscreen_pipelining_enable: 'yes',
+      tlsproxy_service_name: 'elsewhere',
+      tlsproxy_tls_loglevel: '1',
+      tlsproxy_watchdog_timeout: '20s',
+      tlsproxy_client_CAfile: '/etc/hosts',
     },
     stopped: true,
   });
-  const checked = mail.run('postfix', ['check']);
-  const unknown =
-    /parameter "postscreen_tls_security_level" is set, but Posthaste does not honour it/;
-  assert.match(checked.stderr, unknown);
-  mail.start();
-  const client = new Dialogue({ port: mail.port });
-  await mail.waitForLog(/fatal: postscreen_tls_security_level = encrypt: nobody could pass/);
-  await client.close();
+  const { stderr } = mail.run('postfix', ['check']);
+  assert.deepEqual(stderr.match(/parameter "\w+"/g), ['parameter "tlsproxy_client_CAfile"']);
 });
