@@ -37,15 +37,19 @@ export async function acceptTls(
     hasFailed = true;
     socket.destroy();
   };
-  const onClose = () => fail('lost connection');
+  const onClose = () => fail(LOST);
+  const isOver = () => {
+    if (socket.destroyed) onClose();
+    return hasFailed;
+  };
   socket.once('close', onClose);
   const limit = after(acceptance.limitMs, () => fail('Connection timed out'));
   try {
     const hello = await readClientHello(socket);
-    if (hello === undefined && socket.readableEnded) fail('lost connection');
-    if (hasFailed) return undefined;
+    if (hello === undefined && socket.readableEnded) onClose();
+    if (isOver()) return undefined;
     const context = await acceptance.choose(hello);
-    if (hasFailed) return undefined;
+    if (isOver()) return undefined;
     const secured = await shakeHands(socket, context, acceptance.asksForCertificate);
     return { socket: secured, hello };
   } catch (error) {

@@ -49,6 +49,6 @@ export function relay(server: Duplex, client: Duplex, limitMs: number): Promise<
     });
     server.pipe(client);
     client.pipe(server);
-    if (client.destroyed || server.destroyed) close();
+    if (client.destroyed || server.destroyed || server.readableEnded) close();
   });
 }

@@ -90,10 +90,11 @@ export class Session {
     const { socket: server } = this.#server;
     if (early.length > 0) server.unshift(early);
     // A server that goes away takes its client along.
-    const onClose = () => client.destroy();
-    server.once('close', onClose);
-    const accepted = server.destroyed ? undefined : await this.#accept(client, tls, request);
-    server.off('close', onClose);
+    const onEnd = () => client.destroy();
+    server.once('end', onEnd).once('close', onEnd);
+    if (server.readableEnded || server.destroyed) onEnd();
+    const accepted = await this.#accept(client, tls, request);
+    server.off('end', onEnd).off('close', onEnd);
     if (accepted === undefined) return;
     const { endpoint, sessionSeconds } = request;
     const isSilent = await relay(server, accepted.socket, sessionSeconds * 1000 + GRACE_MS);

@@ -476,7 +476,8 @@ const CROWDS: Readonly<Record<string, Setting>> = {
     main: {
       postscreen_client_connection_count_limit: '2',
       postscreen_pre_queue_limit: '10',
-      postscreen_greet_wait: '${stress?{1}:{2}}s',
+      // All of them are here before the first has waited.
+      postscreen_greet_wait: '${stress?{3}:{4}}s',
     },
     scenes: {
       'one client too often': meanwhile(
