@@ -1,6 +1,6 @@
 /**
  * The server's side of TLS: what it may negotiate, and with which certificates. The only importer of
- * node:tls; loaded with the first handshake, and a context costs some milliseconds.
+ * node:tls beside accept.ts; loaded with the first handshake, and a context costs some milliseconds.
  */
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { groupName } from './key-exchange.ts';

@@ -114,8 +114,9 @@ export class Engine {
       return true;
     }
     if (command === undefined && this.#isTesting('nonSmtp') && (await this.#isNonSmtp(word))) {
-      const shown = shorten(escapeBytes(Buffer.from(rest)));
-      log.info(`NON-SMTP COMMAND from ${session.label} after ${before}: ${shorten(word)} ${shown}`);
+      const said = filtered.trimStart().slice(word.length + 1);
+      const shown = `${shorten(word)} ${shorten(escapeBytes(Buffer.from(said)))}`.trimEnd();
+      log.info(`NON-SMTP COMMAND from ${session.label} after ${before}: ${shown}`);
       const text = '5.7.0 Error: I can break rules, too. Goodbye.';
       if (await this.#isDropped('nonSmtp', text)) return true;
     }
