@@ -34,15 +34,18 @@ export interface MatchAnswer {
 /** The list can't answer now; callers treat it as a temporary error. */
 export class MatchListError extends Error {}
 
+/** There is a promise only when a table has to be waited for. */
+type Eventual<T> = T | Promise<T>;
+
 export interface MatchList {
   /** A user or another name, the whole of it; case does not matter. @throws {MatchListError} */
-  matchText(text: string): Promise<MatchAnswer>;
+  matchText(text: string): Eventual<MatchAnswer>;
   /** A domain, by its name and its parents'. @throws {MatchListError} */
-  matchName(name: string): Promise<MatchAnswer>;
+  matchName(name: string): Eventual<MatchAnswer>;
   /** @throws {MatchListError} */
-  matchAddress(address: string): Promise<MatchAnswer>;
+  matchAddress(address: string): Eventual<MatchAnswer>;
   /** A client: each item is tried with the name, then with the address. @throws {MatchListError} */
-  matchClient(name: string, address: string): Promise<MatchAnswer>;
+  matchClient(name: string, address: string): Eventual<MatchAnswer>;
 }
 
 interface Item {
@@ -55,9 +58,6 @@ interface Item {
   readonly trouble: string | undefined;
 }
 
-/** Whether an item matches; only a table may have to be waited for. */
-type Verdict = boolean | Promise<boolean>;
-
 /**
  * Reads a list and the files it names, and opens its tables.
  *
@@ -65,18 +65,13 @@ type Verdict = boolean | Promise<boolean>;
  */
 export function parseMatchList(text: string, options: MatchListOptions): MatchList {
   const items = expandItems(text, options, false, 0);
-  const decide = async (test: (item: Item) => Verdict) => {
-    for (const item of items) {
-      if (item.trouble !== undefined) throw new MatchListError(`${options.name}: ${item.trouble}`);
-      const verdict = test(item);
-      const matches: boolean =
-        verdict instanceof Promise
-          ? await verdict.catch((cause: unknown) => {
-              const what = `${options.name}: ${item.name || item.text}`;
-              throw new MatchListError(`${what}: table lookup problem`, { cause });
-            })
-          : verdict;
-      if (matches) return { matched: !item.negated, pattern: item.text };
+  const { name } = options;
+  const decide = (test: (item: Item) => Eventual<boolean>): Eventual<MatchAnswer> => {
+    for (const [at, item] of items.entries()) {
+      if (item.trouble !== undefined) throw new MatchListError(`${name}: ${item.trouble}`);
+      const matches = test(item);
+      if (matches instanceof Promise) return decideLater({ name, test }, items.slice(at), matches);
+      if (matches === true) return answerOf(item);
     }
     return NO_MATCH;
   };
@@ -92,6 +87,28 @@ export function parseMatchList(text: string, options: MatchListOptions): MatchLi
         ),
       ),
   };
+}
+
+const answerOf = (item: Item): MatchAnswer => ({ matched: !item.negated, pattern: item.text });
+
+/** Goes on with the items that are left; whether the first matches is being found out. */
+async function decideLater(
+  { name, test }: { name: string; test: (item: Item) => Eventual<boolean> },
+  left: readonly Item[],
+  asked: Promise<boolean>,
+): Promise<MatchAnswer> {
+  let pending: Promise<boolean> | undefined = asked;
+  for (const item of left) {
+    if (item.trouble !== undefined) throw new MatchListError(`${name}: ${item.trouble}`);
+    try {
+      if (await (pending ?? test(item))) return answerOf(item);
+    } catch (cause) {
+      const what = `${name}: ${item.name || item.text}`;
+      throw new MatchListError(`${what}: table lookup problem`, { cause });
+    }
+    pending = undefined;
+  }
+  return NO_MATCH;
 }
 
 /** The list that a parameter holds. */
@@ -169,17 +186,17 @@ function plainItem(
   return { text, negated, name, table, network, trouble };
 }
 
-function either(verdict: Verdict, otherwise: () => Verdict): Verdict {
+function either(verdict: Eventual<boolean>, otherwise: () => Eventual<boolean>): Eventual<boolean> {
   if (typeof verdict === 'boolean') return verdict || otherwise();
   return verdict.then((matches) => matches || otherwise());
 }
 
-function textMatches(item: Item, text: string): Verdict {
+function textMatches(item: Item, text: string): Eventual<boolean> {
   if (item.table !== undefined) return isInTable(item.table, text);
   return text !== '' && item.name === text;
 }
 
-function nameMatches(item: Item, name: string, parents: boolean): Verdict {
+function nameMatches(item: Item, name: string, parents: boolean): Eventual<boolean> {
   if (item.table !== undefined) return nameInTable(item.table, name, parents);
   if (name === item.name) return name !== '';
   if (parents) return item.name !== '' && name.endsWith(`.${item.name}`);
@@ -201,7 +218,7 @@ async function nameInTable(table: MatchTable, name: string, parents: boolean): P
   return false;
 }
 
-function addressMatches(item: Item, address: string): Verdict {
+function addressMatches(item: Item, address: string): Eventual<boolean> {
   if (address === '') return false;
   if (item.table !== undefined) return isInTable(item.table, address);
   if (item.network !== undefined) return networkContains(item.network, address);

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type Database from 'better-sqlite3';
 import { monotonic, sleep } from '../clock/clock.ts';
-import { type MatchList, parseMatchList } from '../config/match-list.ts';
+import { type MatchAnswer, type MatchList, parseMatchList } from '../config/match-list.ts';
 import { type ClientSettings, readClientSettings } from './client-settings.ts';
 import {
   type Answer,
@@ -106,9 +106,9 @@ class SqliteTable implements Table {
     if (this.#domains === undefined) return this.#ask(folded);
     const at = folded.lastIndexOf('@');
     if (at < 0) return undefined;
-    return this.#domains
-      .matchText(folded.slice(at + 1))
-      .then(({ matched }) => (matched ? this.#ask(folded) : undefined));
+    const answer = this.#domains.matchText(folded.slice(at + 1));
+    const ask = ({ matched }: MatchAnswer) => (matched ? this.#ask(folded) : undefined);
+    return answer instanceof Promise ? answer.then(ask) : ask(answer);
   }
 
   /** The configuration was edited, or another database was put in the place of this one. */

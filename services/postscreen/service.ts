@@ -9,7 +9,12 @@
 
 import { now } from '../../lib/clock/clock.ts';
 import { splitList } from '../../lib/config/configuration.ts';
-import { type MatchList, MatchListError, openMatchList } from '../../lib/config/match-list.ts';
+import {
+  type MatchAnswer,
+  type MatchList,
+  MatchListError,
+  openMatchList,
+} from '../../lib/config/match-list.ts';
 import { parseProtocols } from '../../lib/config/networks.ts';
 import { type AddressText, addressTextBy } from '../../lib/log/address-text.ts';
 import { FatalError } from '../../lib/log/fatal.ts';
@@ -290,7 +295,7 @@ type ListName =
   | 'postscreen_dnsbl_reply_map'
   | 'postscreen_reject_footer_maps';
 
-async function matches(match: () => Promise<{ matched: boolean }>): Promise<boolean> {
+async function matches(match: () => MatchAnswer | Promise<MatchAnswer>): Promise<boolean> {
   try {
     return (await match()).matched;
   } catch (error) {

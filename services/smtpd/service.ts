@@ -20,6 +20,7 @@ import { hasOldDefault } from '../../lib/config/compatibility.ts';
 import { type Configuration, splitList } from '../../lib/config/configuration.ts';
 import { ExpansionError } from '../../lib/config/expand.ts';
 import {
+  type MatchAnswer,
   type MatchList,
   MatchListError,
   openMatchList,
@@ -379,15 +380,23 @@ export class Smtpd {
   /** Finds out what a client may do, once its name is known. */
   async recognize(client: Client): Promise<Client> {
     const { name, address } = client;
-    const network = await patternOf(this.#mynetworks, name, address);
-    const excused =
-      this.#newlineRule === 'accept' ||
-      typeof (await patternOf(this.#newlineExclusions, name, address)) === 'string';
-    const isIn = async (list: MatchList) =>
-      !this.isStandalone && typeof (await patternOf(list, name, address)) === 'string';
-    const mayXclient = await isIn(this.#xclientHosts);
-    const mayXforward = client.mayXforward ?? (await isIn(this.#xforwardHosts));
-    const verp = typeof (await patternOf(this.#verpClients, name, address)) === 'string';
+    const ask = (list: MatchList, isAsked = true) =>
+      isAsked ? patternOf(list, name, address) : undefined;
+    const asked = [
+      ask(this.#mynetworks),
+      ask(this.#newlineExclusions, this.#newlineRule !== 'accept'),
+      ask(this.#xclientHosts, !this.isStandalone),
+      ask(this.#xforwardHosts, !this.isStandalone && client.mayXforward === undefined),
+      ask(this.#verpClients),
+    ];
+    const [network, ...others] = asked.some((each) => each instanceof Promise)
+      ? await Promise.all(asked)
+      : (asked as Pattern[]);
+    const [isExcused = false, mayXclient = false, isForwarder = false, verp = false] = others.map(
+      (pattern) => typeof pattern === 'string',
+    );
+    const excused = this.#newlineRule === 'accept' || isExcused;
+    const mayXforward = client.mayXforward ?? isForwarder;
     const privileges = { verp, xclient: mayXclient, xforward: mayXforward };
     const isLocalRewrite = this.localRewrite.ofClient({ ...client, network });
     return {
@@ -557,19 +566,25 @@ async function matches(list: MatchList, word: string): Promise<boolean> {
   }
 }
 
-/** The pattern that a client matches; `failed` when the list can't tell. */
-async function patternOf(
-  list: MatchList,
-  name: string,
-  address: string,
-): Promise<string | undefined | { failed: string }> {
+/** The pattern that a client matches, if any; `failed` when the list can't tell. */
+type Pattern = string | undefined | { readonly failed: string };
+
+function patternOf(list: MatchList, name: string, address: string): Pattern | Promise<Pattern> {
   try {
-    const { matched, pattern } = await list.matchClient(name, address);
-    return matched ? pattern : undefined;
+    const answer = list.matchClient(name, address);
+    return answer instanceof Promise ? answer.then(patternIn, failedIn) : patternIn(answer);
   } catch (error) {
-    if (error instanceof MatchListError) return { failed: error.message };
-    throw error;
+    return failedIn(error);
   }
+}
+
+function patternIn({ matched, pattern }: MatchAnswer): Pattern {
+  return matched ? pattern : undefined;
+}
+
+function failedIn(error: unknown): Pattern {
+  if (error instanceof MatchListError) return { failed: error.message };
+  throw error;
 }
 
 function newlineRule(value: string): NewlineRule {
