@@ -43,7 +43,7 @@ const MAKERS = ['ours', 'real'] as const;
 const PROGRAMS = ['postscreen', 'tlsproxy'] as const;
 type Program = (typeof PROGRAMS)[number];
 /** Postfix counts whole seconds, and its log may be late. */
-const SETTLE_MS = 4000;
+const SETTLE_MS = 10_000;
 
 /** Nothing more came for so many looks at the log. */
 const SETTLED_STEPS = 5;
@@ -162,6 +162,9 @@ function screenPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
       const [ours, real] = await Promise.all(
         MAKERS.map((maker) => act({ port: PORT, host: hosts[maker] })),
       );
+      // tlsproxy may find out later than postscreen.
+      const isOver = (maker: Maker) =>
+        linesOf(maker, 'tlsproxy').at(-1)?.startsWith('DISCONNECT') ?? true;
       let settled = 0;
       let known = '';
       const even = () => {
@@ -170,7 +173,7 @@ function screenPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
         );
         const [all = 0] = ours;
         const isEven = ours.join() === theirs.join() && ours.join() === known && all > 0;
-        settled = isEven ? settled + 1 : 0;
+        settled = isEven && MAKERS.every(isOver) ? settled + 1 : 0;
         known = ours.join();
         return settled === SETTLED_STEPS;
       };
@@ -183,7 +186,7 @@ function screenPair(mail: MailSystem, name: string, hosts: Record<Maker, string>
           .replace(/\b[3-6]\d{4}\b/g, 'PORT')
           // What errno has happened to be.
           .replace(/(attribute from private\/\S+ service): .*/, '$1')
-          .replace(/^((?:PREGREET \d+|HANGUP) after) 0(?:\.\d+)?/, '$1 0');
+          .replace(/^((?:PREGREET \d+|HANGUP) after) \d+(?:\.\d+)?/, '$1 SECONDS');
       return {
         ours: reaction(ours, linesOf('ours'), linesOf('ours', 'tlsproxy'), neutral('ours')),
         real: reaction(real, linesOf('real'), linesOf('real', 'tlsproxy'), neutral('real')),
