@@ -9,6 +9,8 @@ export interface Child {
   readonly generation: number;
   /** How many of the service's `maxproc` this process stands for: 1, or what it said at start. */
   share: number;
+  /** The next process need not wait until it has finished. */
+  overlaps: boolean;
   /** How many more clients it can take. A new child counts as available from the fork. */
   free: number;
   /** How often it became available again; a child that dies with 0 never worked. */

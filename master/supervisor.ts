@@ -15,6 +15,7 @@ import type { Configuration } from '../lib/config/configuration.ts';
 import type { MasterEntry } from '../lib/config/master-cf.ts';
 import type { Log } from '../lib/log/log.ts';
 import { Poller } from '../lib/os/poll.ts';
+import { FINISHES_IN_BACKGROUND } from '../lib/server/status-channel.ts';
 import { daemonArguments } from './command-line.ts';
 import { daemonEnvironment } from './environment.ts';
 import { closeListeners, keyOf, openListeners } from './listeners.ts';
@@ -206,7 +207,7 @@ export class Supervisor {
     for (const child of service.children.values()) {
       child.current = false;
       // It can't tell us any more how much it still uses: no reason to let new clients wait.
-      child.share = 1;
+      child.share = child.overlaps ? 0 : 1;
     }
     service.channel = this.#openChannel(() => service);
   }
@@ -230,6 +231,10 @@ export class Supervisor {
       this.#log.info(
         `ignoring status update from child pid ${message.pid} generation ${message.generation}`,
       );
+      return;
+    }
+    if (message.free === FINISHES_IN_BACKGROUND) {
+      child.overlaps = true;
       return;
     }
     if (message.free < 0) {
@@ -327,6 +332,7 @@ export class Supervisor {
       uses: 0,
       startedAt: monotonic(),
       current: true,
+      overlaps: false,
     };
     service.children.set(child.pid, child);
     process.on('exit', (code, signal) => this.#onExit(service, child, path, code, signal));

@@ -14,7 +14,7 @@ import { type LeaveReason, Lifetime, type LifetimeLimits } from './lifetime.ts';
 import { type DaemonOptions, parseDaemonOptions } from './options.ts';
 import type { ParametersOf, Service, ServiceContext } from './service.ts';
 import { Slots } from './slots.ts';
-import { MasterChannel, noChannel } from './status-channel.ts';
+import { FINISHES_IN_BACKGROUND, MasterChannel, noChannel } from './status-channel.ts';
 import { TableWatch } from './table-watch.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -147,9 +147,12 @@ async function start<P extends ParameterName, S>(
     ? noChannel
     : new MasterChannel(generation, () => lifetime.leave('master'));
   const shared = slotCount !== undefined;
-  const slots = new Slots(context.slots, channel, { shared, alone: shared && options.solitary });
+  const alone = shared && options.solitary;
+  const overlaps = alone && service.finishesInBackground === true;
+  const slots = new Slots(context.slots, channel, { shared, alone, overlaps });
   // Master counts a new child as one until it says how many it is.
   if (slotCount !== undefined) channel.report(slotCount);
+  if (overlaps) channel.report(FINISHES_IN_BACKGROUND);
   const { watchdogSeconds: watchdog = configuration.get('daemon_timeout') } = service;
   startWatchdog(typeof watchdog === 'number' ? watchdog : watchdog(context));
   await skeleton.run({ context, state, options, slots, lifetime });

@@ -6,6 +6,8 @@ export interface SlotRules {
   readonly alone?: boolean;
   /** Master divides maxproc, and wants to know what a process that leaves keeps of its share. */
   readonly shared?: boolean;
+  /** Though there can be no other process, the next one need not wait until we have finished. */
+  readonly overlaps?: boolean;
 }
 
 /**
@@ -46,7 +48,8 @@ export class Slots {
 
   /** No more clients will be taken. */
   retire(): void {
-    if (this.#retired || !this.#rules.shared || this.#rules.alone) return;
+    const { shared, alone, overlaps } = this.#rules;
+    if (this.#retired || !shared || (alone && !overlaps)) return;
     this.#retired = true;
     this.#reportRest();
   }

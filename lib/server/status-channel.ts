@@ -10,6 +10,12 @@ const RETRY_MS = 100;
 
 const littleEndian = endianness() === 'LE';
 
+/**
+ * In the place of a number of clients: whoever comes after a reload need not wait until we have
+ * finished, though there is to be one process only.
+ */
+export const FINISHES_IN_BACKGROUND = -0x8000_0000;
+
 /** How a daemon tells master whether it can take clients. ipc.md 1.5. */
 export interface StatusChannel {
   /** Reports how many more clients we can take: for Postfix's master 0 or 1. */

@@ -272,6 +272,23 @@ async function crowdIn(mail: MailSystem): Promise<void> {
   await eventually('the end of all', () => openIn(pid) <= descriptors);
 }
 
+/** A client who has come before a reload goes on with the processes of then. */
+async function reload(mail: MailSystem): Promise<void> {
+  const [pid, first] = [tlsproxyOf(mail), new Dialogue({ port: mail.port, from: '127.0.0.4' })];
+  await first.expect(1);
+  for (const step of ['STARTTLS', { tls: {} }]) await first.play(step);
+  assert.equal(mail.run('postfix', ['reload']).status, 0);
+  const second = new Dialogue({ port: mail.port, from: '127.0.0.5' });
+  await second.expect(1);
+  for (const step of ['STARTTLS', { tls: {} }]) await second.play(step);
+  for (const client of [first, second]) {
+    for (const step of ['EHLO client.test', 'QUIT']) await client.play(step);
+    assert.match(client.replies.at(-1) ?? '', /^221 /);
+    await client.close();
+  }
+  await eventually('its end', () => !processesOf(mail).some((each) => each.pid === pid));
+}
+
 /** A tlsproxy that dies takes its clients along, and the next one serves. */
 async function killOne(mail: MailSystem): Promise<void> {
   const first = new Dialogue({ port: mail.port, from: '127.0.0.2' });
@@ -298,5 +315,6 @@ test('tlsproxy', { concurrency: true, timeout: 120_000 }, async (t) => {
   await carryMuch(mail);
   await endAll(t, mail);
   await crowdIn(mail);
+  await reload(mail);
   await killOne(mail);
 });
