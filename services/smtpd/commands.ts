@@ -132,6 +132,7 @@ async function greet(
     isFiltered = isRefused;
     if (earlier !== undefined) milters.restart();
   }
+  session.endChapter();
   session.reset();
   // A client that has said EHLO goes on to pipeline its commands, whatever it says after that.
   if (protocol === 'ESMTP') session.protocol = protocol;
@@ -157,6 +158,7 @@ async function data(session: Session, words: readonly Word[]): Promise<Answer> {
 
 function rset(session: Session, words: readonly Word[]): Answer {
   if (words.length > 1) return { reply: '501 5.5.4 Syntax: RSET' };
+  session.endChapter();
   session.reset();
   return OK;
 }

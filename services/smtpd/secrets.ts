@@ -5,5 +5,6 @@ export function withoutSecrets(stage: string, text: string): string {
   return stage === 'AUTH' ? NOT_SHOWN : text.replace(AUTH_COMMAND, `$1 ${NOT_SHOWN}`);
 }
 
-const NOT_SHOWN = '[not shown]';
+/** What stands in its place. */
+export const NOT_SHOWN = '[not shown]';
 const AUTH_COMMAND = /\b(AUTH[ \t]+[\w-]+).*/is;

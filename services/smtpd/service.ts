@@ -54,6 +54,7 @@ import { Keywords } from './keywords.ts';
 import { checkListed, type Listings } from './listed.ts';
 import { LocalRewrite } from './local-rewrite.ts';
 import type { Login } from './login.ts';
+import { Notices } from './notices.ts';
 import { type Pace, readPaceUnderStress } from './pace.ts';
 import { PARAMETERS } from './parameters.ts';
 import { PolicyClient } from './policy-client.ts';
@@ -114,6 +115,8 @@ export class Smtpd {
   readonly commandFilter: TableList | undefined;
   /** local_header_rewrite_clients. */
   readonly localRewrite: LocalRewrite;
+  /** notify_classes; `undefined`: there is nobody to tell. */
+  readonly notices: Notices | undefined;
   /** smtpd_proxy_filter. */
   readonly beforeQueue: BeforeQueue | undefined;
   /** Sessions under way. */
@@ -174,6 +177,10 @@ export class Smtpd {
         ...options,
         socketPath: `public/${parameters.cleanup_service_name}`,
       });
+    this.notices =
+      context.standalone || doors.cleanup !== undefined
+        ? undefined
+        : new Notices(parameters, this.#cleanup as CleanupClient, log);
     this.#rewrite =
       doors.rewrite ??
       new RewriteClient({

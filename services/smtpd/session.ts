@@ -22,11 +22,12 @@ import { describeFailure } from './content.ts';
 import type { ContentInput } from './content-reader.ts';
 import { order } from './message-orders.ts';
 import type { Pace } from './pace.ts';
-import { withoutSecrets } from './secrets.ts';
+import { NOT_SHOWN, withoutSecrets } from './secrets.ts';
 import type { Concern, Smtpd } from './service.ts';
 import type { SessionMilters } from './session-milters.ts';
 import { refusalBeforeTls, startWrapped } from './starttls.ts';
 import { type Client, type Forwarded, labelOf, type Transaction } from './transaction.ts';
+import type { Transcript } from './transcript.ts';
 import type { Decision } from './verdict.ts';
 import { splitWords, type Word } from './words.ts';
 
@@ -75,6 +76,8 @@ interface Asked {
 /** Input of a broken line that the log shows. */
 const SHOWN_MAX = 100;
 const SHOWN_LONG_MAX = 30;
+/** In a transcript, for what may be a password. */
+const HIDDEN = { text: NOT_SHOWN, isUtf8: true };
 const UTF8_ERROR: Answer = { reply: '500 5.5.2 Error: bad UTF-8 syntax' };
 const SYNTAX_ERROR: Answer = { reply: '500 5.5.2 Error: bad syntax' };
 const UNKNOWN_ERROR: Answer = { reply: '500 5.5.2 Error: command not recognized' };
@@ -109,6 +112,8 @@ export class Session {
   forwarded: Forwarded | undefined;
   /** Who filters what the client sends; most have none. */
   milters: SessionMilters | undefined;
+  /** What was said, while somebody may want to know. */
+  readonly transcript: Transcript | undefined;
   /** The client sent more than it may before our reply. */
   pipelined = false;
   /** The line of the command at hand. */
@@ -141,6 +146,7 @@ export class Session {
     const endpoints = told ?? socketEndpoints(socket);
     const address = endpoints.clientAddress;
     smtpd.sessions += 1;
+    this.transcript = smtpd.notices?.begin();
     this.#pace = smtpd.pace;
     this.client = {
       peerAddress: address,
@@ -196,6 +202,7 @@ export class Session {
   /** Logs what a rule did about the client, in Postfix's form. */
   logRule(action: RejectAction, text: string, recipient?: string): void {
     const { transaction, helo, client } = this;
+    if (action === 'reject_warning') this.transcript?.note(text);
     this.smtpd.log.info({
       kind: 'reject',
       queueId: transaction?.message?.queueId || undefined,
@@ -398,6 +405,7 @@ export class Session {
 
   #onLine(line: Line): Promise<void> | void {
     const { parameters } = this.smtpd;
+    this.transcript?.heard(this.#asked === undefined ? line : HIDDEN);
     if (this.#asked !== undefined) return this.#takeResponse(this.#asked, line);
     if (line.isCut) {
       const start = withoutSecrets(this.stage, line.text.slice(0, SHOWN_LONG_MAX));
@@ -529,6 +537,7 @@ export class Session {
   #count(command: CountedCommand, { forgives }: Answer): void {
     this.counts.succeed(command);
     if (forgives !== true) return;
+    this.transcript?.forgive();
     this.#errors = 0;
     this.#junk = 0;
   }
@@ -546,6 +555,7 @@ export class Session {
     const failed = isError(answer);
     if (!failed) this.#count(sink.counted, answer);
     await this.#answer(answer);
+    this.endChapter();
     if (failed) this.#errors += 1;
     this.#endIfTooManyErrors();
   }
@@ -582,6 +592,7 @@ export class Session {
     // Access tables may have a client hung up on without a word.
     const hangsUp = reply === '';
     if (!hangsUp) this.connection.write(`${soft.join('\r\n')}\r\n`);
+    this.transcript?.said(soft);
     // These two codes say that the connection closes. RFC 5321 3.8, RFC 7504.
     if (closes === true || hangsUp || isFarewell(soft[0] ?? '')) this.#end();
   }
@@ -640,6 +651,14 @@ export class Session {
     this.reset();
     this.#asked?.question.cancel();
     this.milters?.quit();
+    const { transcript, client } = this;
+    const told = transcript && this.smtpd.notices?.end(transcript, client.label);
+    if (told === undefined) this.#sayGoodbye();
+    else told.then(() => this.#sayGoodbye()).catch((error) => this.#onFailure(error));
+  }
+
+  /** The last line of the log. */
+  #sayGoodbye(): void {
     this.smtpd.log.info({
       kind: 'disconnect',
       client: this.client.label,
@@ -650,7 +669,15 @@ export class Session {
     });
   }
 
+  /** Postmaster is told of what happened so far, when that was much. */
+  endChapter(): void {
+    const { transcript, client } = this;
+    const told = transcript && this.smtpd.notices?.endChapter(transcript, client.label);
+    told?.catch((error) => this.#onFailure(error));
+  }
+
   #logLost(why: 'lost connection' | 'timeout' | 'too many errors'): void {
+    this.transcript?.aborted(why);
     // A client that leaves after its message has nothing to say: many don't bother to QUIT.
     if (this.stage === 'END-OF-MESSAGE' && why === 'lost connection') return;
     const isChunk = this.stage === BDAT_CONTENT;

@@ -18,6 +18,7 @@ const MAY_PRECEDE: ReadonlySet<string> = new Set([
   'STARTTLS',
   'XCLIENT',
 ]);
+const READY = '220 2.0.0 Ready to start TLS';
 const UNAVAILABLE: Answer = { reply: '454 4.7.0 TLS not available due to local problem' };
 const DEBUG_LEVEL = 2;
 
@@ -46,7 +47,8 @@ export async function starttls(session: Session, words: readonly Word[]): Promis
     smtpd.log.warn(`Refusing STARTTLS request from ${client.label} for service ${serviceName}`);
     return { reply: `454 4.7.0 Error: too many new TLS sessions from ${client.label}` };
   }
-  connection.write('220 2.0.0 Ready to start TLS\r\n');
+  connection.write(`${READY}\r\n`);
+  session.transcript?.said([READY]);
   const failed: Answer = { reply: [], isError: true };
   const secured = await shakeHands(session, tls, false);
   return secured ? ((await welcome(session, secured)) ?? { reply: [] }) : failed;
