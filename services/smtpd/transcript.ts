@@ -45,11 +45,20 @@ const CLASSES: readonly (readonly [pattern: RegExp, found: ErrorClass])[] = [
   [/^421 4\.7\.0 \S+ Error: too many errors/, 'protocol'],
 ];
 
+/** Who says a line. */
+const CLIENT = 'In:  ';
+const SERVER = 'Out: ';
 /** A password may follow. */
-const AUTH = /^\s*AUTH\b/i;
+const AUTH = /^In:\s+AUTH\b/i;
+/** `550 ` */
+const REPLY_CODE_LENGTH = 4;
+
+/** `5.7.1`: of all refusals most by far are of this kind. */
+const POLICY_CODE = '5.7.';
 
 /** What a refusal is about. */
 export function classOf(reply: string): ErrorClass {
+  if (reply.startsWith(POLICY_CODE, REPLY_CODE_LENGTH)) return 'policy';
   return CLASSES.find(([pattern]) => pattern.test(reply))?.[1] ?? 'policy';
 }
 
@@ -70,12 +79,11 @@ export class Transcript {
 
   /** A line of the client's; not its answer to a question, which may be its password. */
   heard({ text, isUtf8 }: Pick<Line, 'text' | 'isUtf8'>): void {
-    const line = isUtf8 ? text : text.replace(/[^\0-\x7f]/g, '?');
-    this.#add('In:  ', AUTH.test(line) ? withoutSecrets('', line) : line);
+    this.#add(CLIENT, isUtf8 ? text : text.replace(/[^\0-\x7f]/g, '?'));
   }
 
   said(lines: readonly string[]): void {
-    for (const line of lines) this.#add('Out: ', line);
+    for (const line of lines) this.#add(SERVER, line);
     const [first = ''] = lines;
     const code = first.charCodeAt(0);
     if (code === FOUR || code === FIVE) this.note(first);
@@ -108,7 +116,9 @@ export class Transcript {
     return [
       'Transcript of session follows.',
       '',
-      ...this.#lines.flatMap((line) => wrapLine(printable(line), WIDTH)).map((line) => ` ${line}`),
+      ...this.#lines
+        .flatMap((line) => wrapLine(printable(shown(line)), WIDTH))
+        .map((line) => ` ${line}`),
       '',
       ...(this.#reason === '' ? [] : [`Session aborted, reason: ${this.#reason}`]),
       '',
@@ -120,6 +130,10 @@ export class Transcript {
     this.#bytes += line.length;
     if (this.#bytes <= BYTES_MAX) this.#lines.push(who + line);
   }
+}
+
+function shown(line: string): string {
+  return AUTH.test(line) ? `${CLIENT}${withoutSecrets('', line.slice(CLIENT.length))}` : line;
 }
 
 const FOUR = '4'.charCodeAt(0);
