@@ -2,6 +2,7 @@
 import { CLEANUP_FLAG, type CleanupClient } from '../../lib/clients/cleanup.ts';
 import { postNotice } from '../../lib/clients/notice.ts';
 import { splitList } from '../../lib/config/list.ts';
+import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
 import type { Settings } from './rule.ts';
 import { type ErrorClass, parseNotifyClasses, Transcript } from './transcript.ts';
@@ -15,11 +16,15 @@ export class Notices {
   readonly #wanted: ReadonlySet<string>;
   readonly #flags: number;
 
-  /** @throws {FatalError} when notify_classes has a word that is none */
+  /** @throws {FatalError} when notify_classes or header_from_format has a word that is none */
   constructor(settings: Settings, cleanup: CleanupClient, log: Log) {
     this.#settings = settings;
     this.#cleanup = cleanup;
     this.#log = log;
+    const { header_from_format: format } = settings;
+    if (!/^(?:standard|obsolete)$/i.test(format)) {
+      throw new FatalError(`invalid setting: "header_from_format = ${format}"`);
+    }
     this.#wanted = parseNotifyClasses(settings.notify_classes);
     const isFiltered = splitList(settings.internal_mail_filter_classes).includes('notify');
     const filters = isFiltered ? CLEANUP_FLAG.FILTER | CLEANUP_FLAG.MILTER : 0;
@@ -55,7 +60,9 @@ export class Notices {
       myhostname,
     } = this.#settings;
     const named = (name: string, address: string) =>
-      header_from_format === 'obsolete' ? `${address} (${name})` : `${name} <${address}>`;
+      header_from_format.toLowerCase() === 'obsolete'
+        ? `${address} (${name})`
+        : `${name} <${address}>`;
     return [
       `From: ${named('Mail Delivery System', `MAILER-DAEMON@${myhostname}`)}`,
       `To: ${named('Postmaster', recipient)}`,

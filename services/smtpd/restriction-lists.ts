@@ -53,6 +53,7 @@ export function readRestrictionLists(
     settings[`smtpd_${name}`]
       ? [{ parameter: `smtpd_${name}`, stage, rules: parser.parse(name, stage) }]
       : [];
+  checkTempfailActions(settings);
   requireRelayBarrier(settings, parser);
   const relay = oldDefaults.relayRestrictions
     ? unusedRelayList(parser)
@@ -98,6 +99,21 @@ function unusedRelayList(parser: RestrictionParser): RestrictionList {
     rules: [...parser.parse(permits, 'recipient'), last],
   };
 }
+
+/** @throws {FatalError} with Postfix's text, when what is to be done in trouble makes no sense */
+function checkTempfailActions(settings: Settings): void {
+  for (const name of TEMPFAIL_ACTIONS) {
+    if (/^defer(?:_if_permit)?$/i.test(settings[name])) continue;
+    throw new FatalError(`bad configuration: ${name} = ${settings[name]}`);
+  }
+}
+
+const TEMPFAIL_ACTIONS = [
+  'unknown_helo_hostname_tempfail_action',
+  'unknown_address_tempfail_action',
+  'unverified_recipient_tempfail_action',
+  'unverified_sender_tempfail_action',
+] as const;
 
 /**
  * Refuses to start a server through which strangers could relay.

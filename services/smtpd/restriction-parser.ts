@@ -131,7 +131,7 @@ export class RestrictionParser {
       return { restriction: this.#tableCheck(word, check, next, defaultCheck), words: 2 };
     }
     const list = own(LIST_CHECKS, word);
-    if (list !== undefined) return { restriction: listCheck(word, list, next), words: 2 };
+    if (list !== undefined) return { restriction: this.#listCheck(word, list, next), words: 2 };
     if (word === 'check_policy_service') {
       return { restriction: this.#policy(next, defaultCheck), words: 2 };
     }
@@ -174,6 +174,20 @@ export class RestrictionParser {
       return trouble(`See earlier parsing error messages for '${text}`);
     }
     return checkCertificate(this.#table(parsed.table, defaultCheck), text, parsed.order);
+  }
+
+  #listCheck(word: string, check: ListCheck, list: string | undefined): Restriction {
+    if (list === undefined) {
+      const note = warning(`restriction ${word} requires domain name argument`);
+      return () => ({ kind: 'dunno', notes: [note] });
+    }
+    try {
+      return check(parseDnsList(list), word);
+    } catch (error) {
+      // In main.cf it keeps smtpd from starting; a table may say so later.
+      if (!(error instanceof FatalError && this.#isQuiet)) throw error;
+      return trouble(error.message);
+    }
   }
 
   #policy(text: string | undefined, defaultCheck: string | undefined): Restriction {
@@ -243,12 +257,6 @@ function followed(restriction: Restriction, word: string, next: string | undefin
     const verdict = await restriction(facts, knowledge);
     return { ...verdict, afterwards: [note], isHushable: word !== 'permit' } as Verdict;
   };
-}
-
-function listCheck(word: string, check: ListCheck, list: string | undefined): Restriction {
-  if (list !== undefined) return check(parseDnsList(list), word);
-  const note = warning(`restriction ${word} requires domain name argument`);
-  return () => ({ kind: 'dunno', notes: [note] });
 }
 
 /** What makes no sense is refused whenever it is met. */
