@@ -77,10 +77,13 @@ function fail(program: string, error: unknown, opened: Log | undefined): void {
 }
 
 function checkModes(options: ParsedOptions, { usage }: MapCommand): void {
-  const modes = ['s', 'q', 'd'].filter((flag) => options.has(flag));
-  const again = options.count('q') + options.count('d') > 1;
-  if (modes.length > 1 || again) {
-    throw new FatalError(`specify only one of -s ${modes.includes('s') ? 'or ' : ''}-q or -d`);
+  let before = '';
+  for (const [flag] of options.given) {
+    if (flag !== 's' && flag !== 'q' && flag !== 'd') continue;
+    if (before !== '' && (flag !== 's' || before !== 's')) {
+      throw new FatalError(`specify only one of -s ${flag === 's' ? 'or ' : ''}-q or -d`);
+    }
+    before = flag;
   }
   if (['b', 'h', 'm'].some((flag) => options.has(flag)) && options.value('q') !== '-') {
     throw new FatalError('specify -b -h or -m only with "-q -"');

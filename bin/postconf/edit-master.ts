@@ -85,8 +85,8 @@ function fieldChange(field: string, value: string): MasterEdit['change'] {
 }
 
 function parameterChange(action: Action, name: string, value: string): MasterEdit['change'] {
-  if (action === 'remove') return { kind: 'parameter', name, value: undefined };
   if (name.includes('*')) throw new Error('-Pe does not accept wild-card parameter name');
+  if (action === 'remove') return { kind: 'parameter', name, value: undefined };
   if (/\s/.test(value)) throw new Error('-Pe does not accept whitespace in parameter value');
   return { kind: 'parameter', name, value };
 }

@@ -66,11 +66,18 @@ export function parseRequest(argv: readonly string[]): Request {
   const useless = USELESS[mode]?.find((flag) => options.has(flag));
   if (useless !== undefined) throw new Error(`with option -${mode}, do not specify -${useless}`);
   const { operands } = options;
-  return { mode, action: actionOf(options, operands), options, operands };
+  const action = actionOf(options, operands);
+  if ((action === 'remove' || action === 'comment') && mode === 'p') {
+    if (operands.some((operand) => operand.includes('='))) {
+      throw new Error('-X or -# requires parameter names without value');
+    }
+  }
+  return { mode, action, options, operands };
 }
 
+/** The first operand says whether something is set. */
 function actionOf(options: ParsedOptions, operands: readonly string[]): Action {
-  const assigns = operands.some((operand) => operand.includes('='));
+  const assigns = operands[0]?.includes('=') === true;
   if (options.has('X') || options.has('#')) {
     const flag = options.has('X') ? 'X' : '#';
     if (assigns) throw new Error(`specify one of -e -${flag}`);

@@ -189,6 +189,8 @@ for (const args of [
   ['-e', '=x'],
   ['-X'],
   ['-X', 'a=b'],
+  ['-X', 'g4', 'a=b'],
+  ['relayhost', 'a=b'],
   ['-X', ''],
   ['-X', '#relayhost'],
   ['-e', 'a=b\nc'],
@@ -218,6 +220,7 @@ for (const args of [
   ['-P', 'smtp/inet/*=a'],
   ['-PX', 'smtp/inet/c'],
   ['-PX', 'no/unix/c'],
+  ['-PX', 'smtp/inet/*'],
 ]) {
   test(`postconf ${args.join(' ')} leaves the files as Postfix's leaves them`, { skip }, (t) => {
     const [theirs, ours] = [configure(t), configure(t)];
