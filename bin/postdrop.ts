@@ -3,7 +3,6 @@
  * mail system runs or not, and tells pickup of it. Ours has no set-gid bit: it works for root, and
  * for whoever may write to maildrop. All others use sendmail, which hands its mail to pickup.
  */
-import { createReadStream } from 'node:fs';
 import { CLEANUP_STATUS } from '../lib/clients/cleanup.ts';
 import { loadConfiguration } from '../lib/config/configuration.ts';
 import { importEnvironment } from '../lib/config/environment.ts';
@@ -24,7 +23,6 @@ import type { SubmissionSink } from './sendmail/submission-sink.ts';
 
 const NAME = 'postdrop';
 const SYNTAX = { flags: 'c:rv', usage: 'postdrop [-c config_dir] [-v]' };
-const BATCH_BYTES = 64 * 1024;
 
 const uid = process.getuid?.() ?? 0;
 const warn = (text: string) => say(NAME, `warning: ${text}`);
@@ -63,9 +61,9 @@ async function copyInput(sink: SubmissionSink, lineLimit: number): Promise<numbe
   const parser = new RecordParser(lineLimit);
   const rules = new SubmissionRecords(lineLimit);
   const output = new RecordWriter();
-  const stream = createReadStream('', { fd: 0, autoClose: false, highWaterMark: BATCH_BYTES });
   let wanted = true;
-  for await (const chunk of stream) {
+  // Postfix's sendmail has one socket for our input and our output: Node does not let either block.
+  for await (const chunk of process.stdin) {
     parser.push(chunk as Buffer);
     const ended = takeRecords(parser, rules, output);
     if (wanted) wanted = await sink.write(output.take());

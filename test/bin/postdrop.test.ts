@@ -1,10 +1,13 @@
 /** postdrop: records in, a file in maildrop out. ipc.md 3.2. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../support/condition.ts';
+import { freshDirectory } from '../support/directories.ts';
 import { type MailSystem, startMailSystem } from '../support/mail-system.ts';
 import { whyNoPostfix } from '../support/real-postfix.ts';
 import { parseRecords, type RecordText, toBytes } from '../support/records.ts';
@@ -48,6 +51,47 @@ test('a message is in maildrop when postdrop says so', async (t) => {
   // The time is postdrop's own.
   assert.notEqual(records[0]?.[1], '5 5');
 });
+
+test("one socket may be its input and its output, as Postfix's sendmail has it", async (t) => {
+  const mail = await start(t);
+  const [ours, theirs] = await socketPair(t);
+  const child = spawn(resolve('build/bin/postdrop'), ['-r'], {
+    stdio: [theirs, theirs, 'inherit'],
+    env: { PATH: '/usr/bin:/bin', MAIL_CONFIG: mail.config },
+  });
+  const ended = once(child, 'exit');
+  theirs.destroy();
+  let said = (await once(ours, 'data')).toString();
+  const hasSettled = settles(child.pid ?? 0);
+  await eventually('postdrop to wait for what we have to say', hasSettled);
+  ours.on('data', (bytes) => {
+    said += bytes.toString('latin1');
+  });
+  ours.end(toBytes(GOOD));
+  assert.deepEqual(await ended, [0, null]);
+  assert.match(said.replaceAll('\0', '|'), /status\|0\|reason\|\|\|$/);
+});
+
+/** Whether it has not used the processor since so many questions ago; or has ended. */
+function settles(pid: number, patience = 10): () => boolean {
+  let [last, times] = ['', 0];
+  return () => {
+    const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, 'latin1') : '';
+    const used = stat.split(' ').slice(13, 15).join();
+    [last, times] = [used, used === last ? times + 1 : 0];
+    return times === patience;
+  };
+}
+
+async function socketPair(t: TestContext): Promise<[Socket, Socket]> {
+  const path = join(freshDirectory(t, 'pair'), 'socket');
+  const server = createServer({ pauseOnConnect: true }).listen(path);
+  await once(server, 'listening');
+  const ours = connect(path);
+  const [theirs] = await once(server, 'connection');
+  server.close();
+  return [ours, theirs];
+}
 
 const REFUSED: Readonly<Record<string, readonly [Buffer, number, RegExp]>> = {
   'a record of another kind': [
