@@ -18,6 +18,7 @@ import { openTable } from '../lib/table/table.ts';
 import { SubmissionRecords } from '../services/pickup/submission-records.ts';
 import { runCommand, say } from './options/command.ts';
 import { parseOptions } from './options/options.ts';
+import { standardInput } from './options/standard-input.ts';
 import { canUseMaildrop, openMaildrop } from './sendmail/maildrop.ts';
 import type { SubmissionSink } from './sendmail/submission-sink.ts';
 
@@ -62,8 +63,7 @@ async function copyInput(sink: SubmissionSink, lineLimit: number): Promise<numbe
   const rules = new SubmissionRecords(lineLimit);
   const output = new RecordWriter();
   let wanted = true;
-  // Postfix's sendmail has one socket for our input and our output: Node does not let either block.
-  for await (const chunk of process.stdin) {
+  for await (const chunk of standardInput()) {
     parser.push(chunk as Buffer);
     const ended = takeRecords(parser, rules, output);
     if (wanted) wanted = await sink.write(output.take());

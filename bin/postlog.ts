@@ -1,11 +1,11 @@
 /** postlog(1): logs its arguments, or the lines of its standard input. */
-import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { loadConfiguration } from '../lib/config/configuration.ts';
 import { importEnvironment } from '../lib/config/environment.ts';
 import { FatalError } from '../lib/log/fatal.ts';
 import { type Log, openLog } from '../lib/log/log.ts';
 import { type ParsedOptions, parseOptions, UsageError } from './options/options.ts';
+import { standardInput } from './options/standard-input.ts';
 
 const SYNTAX = {
   flags: 'c:ip:t:v',
@@ -54,7 +54,7 @@ function priorityOf(options: ParsedOptions): Priority {
 }
 
 async function logInput(log: Log, priority: Priority): Promise<void> {
-  const input = createReadStream('', { fd: 0, encoding: 'utf8' });
+  const input = standardInput().setEncoding('utf8');
   for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
     log[priority](line);
   }

@@ -1,7 +1,7 @@
 /**
  * Delivery mode of sendmail(1): one message from the standard input into the mail system.
  */
-import { createReadStream } from 'node:fs';
+
 import { addressTokens, internalText, parse } from '../../lib/address/token.ts';
 import { CLEANUP_STATUS } from '../../lib/clients/cleanup.ts';
 import { openAuthorizedUsers } from '../../lib/config/authorized-users.ts';
@@ -11,6 +11,7 @@ import { lookupUser, type User } from '../../lib/os/identity.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import { RecordWriter } from '../../lib/queue/record-writer.ts';
 import { openTable } from '../../lib/table/table.ts';
+import { standardInput } from '../options/standard-input.ts';
 import { openDoor } from './door.ts';
 import { InputRecords } from './input-records.ts';
 import { canUseMaildrop, openMaildrop } from './maildrop.ts';
@@ -164,9 +165,8 @@ async function copyInput(
   output: RecordWriter,
   sink: SubmissionSink,
 ): Promise<boolean> {
-  const stream = createReadStream('', { fd: 0, autoClose: false, highWaterMark: BATCH_BYTES });
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of standardInput()) {
       const more = input.take(chunk as Buffer);
       if (output.pending > BATCH_BYTES && !(await sink.write(output.take()))) return false;
       if (!more) break;
