@@ -1,10 +1,10 @@
 /** bounce(8): delivery status notifications, and how long mail is tried. */
-import { bool, list, seconds, size, text } from '../kind.ts';
+import { bool, int, list, seconds, text } from '../kind.ts';
 
 export const bounceParameters = {
   '2bounce_notice_recipient': text('postmaster', { min: 1 }),
   bounce_notice_recipient: text('postmaster', { min: 1 }),
-  bounce_size_limit: size('50000', { min: 1 }),
+  bounce_size_limit: int('50000', { min: 1 }),
   bounce_template_file: text(''),
   delay_notice_recipient: text('postmaster', { min: 1 }),
   delay_warning_time: seconds('0h'),

@@ -1,11 +1,11 @@
 /** cleanup(8): what happens to every message on its way into the queue; MIME and header processing. */
-import { bool, int, list, maps, size, text } from '../kind.ts';
+import { bool, int, list, maps, text } from '../kind.ts';
 
 export const cleanupParameters = {
   always_add_missing_headers: bool('no'),
   always_bcc: text(''),
   body_checks: maps(''),
-  body_checks_size_limit: size('51200'),
+  body_checks_size_limit: int('51200'),
   canonical_classes: list('envelope_sender, envelope_recipient, header_sender, header_recipient', {
     min: 1,
   }),
@@ -20,7 +20,7 @@ export const cleanupParameters = {
   enable_idna2003_compatibility: bool('no'),
   header_address_token_limit: int('10240', { min: 1 }),
   header_checks: maps(''),
-  header_size_limit: size('102400', { min: 1 }),
+  header_size_limit: int('102400', { min: 1 }),
   hopcount_limit: int('50', { min: 1 }),
   line_length_limit: int('2048', { min: 512 }),
   masquerade_classes: list('envelope_sender, header_sender, header_recipient'),

@@ -1,10 +1,10 @@
 /** Lookup tables, and proxymap(8). */
-import { list, maps, size, text } from '../kind.ts';
+import { int, list, maps, size, text } from '../kind.ts';
 
 export const tablesParameters = {
   alias_database: maps('hash:/etc/aliases'),
-  berkeley_db_create_buffer_size: size('16777216', { min: 1 }),
-  berkeley_db_read_buffer_size: size('131072', { min: 1 }),
+  berkeley_db_create_buffer_size: int('16777216', { min: 1 }),
+  berkeley_db_read_buffer_size: int('131072', { min: 1 }),
   default_database_type: text('hash', { min: 1 }),
   lmdb_map_size: size('16777216', { min: 1 }),
   proxy_interfaces: list(''),

@@ -41,6 +41,10 @@ for (const [line, why] of [
   ['soft_bounce = true', 'bad boolean configuration: soft_bounce = true'],
   ['soft_bounce =', 'bad boolean configuration: soft_bounce = '],
   ['line_length_limit = abc', 'bad numerical configuration: line_length_limit = abc'],
+  [
+    'body_checks_size_limit = 2147483648',
+    'bad numerical configuration: body_checks_size_limit = 2147483648',
+  ],
   ['line_length_limit = 100', 'invalid line_length_limit parameter value 100 < 512'],
   ['ipc_timeout = 0', 'invalid ipc_timeout: 0 (min 1)'],
   ['maximal_queue_lifetime = 101d', 'invalid maximal_queue_lifetime: 8726400 (max 8640000)'],
