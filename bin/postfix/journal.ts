@@ -1,4 +1,5 @@
 import { bootId } from '../../lib/os/boot.ts';
+import { withEffectiveUser } from '../../lib/os/identity.ts';
 import { recoverJournals } from '../../lib/queue/journal-recovery.ts';
 import { hashingOf } from '../../lib/queue/queue-path.ts';
 import type { Administration } from './administration.ts';
@@ -9,9 +10,13 @@ import type { Administration } from './administration.ts';
  */
 export function settleJournal({ configuration, log }: Administration): void {
   process.chdir(configuration.queuePath('.'));
-  recoverJournals({
-    boot: bootId(),
-    hashing: hashingOf(configuration.select(['hash_queue_names', 'hash_queue_depth'])),
-    warn: (text, queueId) => log.warn({ kind: 'text', queueId, text }),
-  });
+  const settle = () =>
+    recoverJournals({
+      boot: bootId(),
+      hashing: hashingOf(configuration.select(['hash_queue_names', 'hash_queue_depth'])),
+      warn: (text, queueId) => log.warn({ kind: 'text', queueId, text }),
+    });
+  // Should it make queue files, they are to be the daemons', who may not have come to it.
+  if (process.getuid?.() === 0) withEffectiveUser(configuration.get('mail_owner'), settle);
+  else settle();
 }

@@ -1,7 +1,6 @@
 /**
  * Delivery mode of sendmail(1): one message from the standard input into the mail system.
  */
-
 import { addressTokens, internalText, parse } from '../../lib/address/token.ts';
 import { CLEANUP_STATUS } from '../../lib/clients/cleanup.ts';
 import { openAuthorizedUsers } from '../../lib/config/authorized-users.ts';

@@ -3,7 +3,15 @@
  * What the page cache had is taken away by hand, and the journal is made to be of another start.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatEntry, parseEntries } from '../../lib/queue/journal-entry.ts';
@@ -97,4 +105,28 @@ test('what was delivered just before a stop stays delivered when the machine sta
     [...subjects, 'last'].sort(),
   );
   assert.doesNotMatch(mail.log(), /restored/);
+});
+
+test('what a stop makes from the journal belongs to the daemons', { skip }, async (t) => {
+  const peer = await startSmtpPeer(t, { RCPT: () => '450 4.7.1 come back later' });
+  const mail = await startMailSystem(t, { main: { relayhost: `[127.0.0.1]:${peer.port}` } });
+  await mail.send({ from: 'ann@lab.test', to: ['bob@far.test'], subject: 'one' });
+  await cutPower(mail);
+  for (const queue of ['incoming', 'active', 'deferred']) {
+    rmSync(join(mail.queue, queue), { recursive: true });
+  }
+  // Nobody else comes to it before the stop.
+  const services = join(mail.config, 'master.cf');
+  const lines = readFileSync(services, 'utf8');
+  writeFileSync(services, lines.replace(/^(?:qmgr|cleanup|pickup)\b/gm, '#$&'));
+  mail.start();
+  mail.stop();
+  const [id = ''] = mail.ids('incoming');
+  const { uid } = statSync(join(mail.queue, 'incoming', id));
+  assert.notEqual(id, '');
+  assert.equal(uid, statSync(join(mail.queue, 'journal')).uid);
+  assert.notEqual(uid, 0);
+  writeFileSync(services, lines);
+  mail.start();
+  await eventually('a deferred message', () => mail.ids('deferred').includes(id));
 });
