@@ -3,11 +3,12 @@
  * the queue that it did not say yes to.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { startMailSystem } from '../../support/mail-system.ts';
+import { isReadyFile } from '../../support/ready-file.ts';
 import { type RecordText, toBytes } from '../../support/records.ts';
 import { converse } from './converse.ts';
 import { message, submit } from './submission.ts';
@@ -58,11 +59,8 @@ test('no record stream makes cleanup crash, or queue what it refused', async (t)
   });
   const ready = () =>
     ['incoming', 'hold'].flatMap((queue) =>
-      readdirSync(join(mail.queue, queue)).filter(
-        (name) =>
-          ((statSync(join(mail.queue, queue, name), { throwIfNoEntry: false })?.mode ?? 0) &
-            0o100) !==
-          0,
+      readdirSync(join(mail.queue, queue)).filter((name) =>
+        isReadyFile(join(mail.queue, queue, name)),
       ),
     );
   const flags = fc.constantFrom(178, 2, 32, 627 - 1, 1023 - 1);

@@ -1,10 +1,10 @@
 /** local_header_rewrite_clients: whose addresses are completed, by Postfix's smtpd and ours. */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isReady } from '../../../lib/queue/queue-file.ts';
 import { makeCertificates } from '../../support/certificates.ts';
+import { isReadyFile } from '../../support/ready-file.ts';
 import { type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
 import type { Session } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
@@ -93,8 +93,7 @@ function takeContexts({ mail, doors }: ServerPair): Record<Maker, string[]> {
   for (const id of mail.ids('incoming').sort()) {
     const path = join(mail.queue, 'incoming', id);
     // What was refused may have a file that is going to be removed.
-    const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats === undefined || !isReady(stats)) continue;
+    if (!isReadyFile(path)) continue;
     const text = readFileSync(path, 'latin1');
     rmSync(path);
     const host = /server_address=([\d.]+)/.exec(text)?.[1];

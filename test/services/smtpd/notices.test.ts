@@ -1,9 +1,9 @@
 /** What postmaster is told of sessions that went wrong: by Postfix's smtpd and ours. */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isReady } from '../../../lib/queue/queue-file.ts';
+import { isReadyFile } from '../../support/ready-file.ts';
 import { type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
 import { parseRecords } from '../../support/records.ts';
 import type { Session } from './compare.ts';
@@ -111,8 +111,7 @@ function takeNotices({ mail, doors }: ServerPair, name: string): Record<Maker, s
   const notices: Record<Maker, string[][]> = { ours: [], real: [] };
   for (const id of mail.ids('incoming').sort()) {
     const path = join(mail.queue, 'incoming', id);
-    const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats === undefined || !isReady(stats)) continue;
+    if (!isReadyFile(path)) continue;
     const text = readFileSync(path);
     rmSync(path);
     const maker = /-(ours|real)-/.exec(text.toString('latin1'))?.[1] as Maker | undefined;

@@ -1,12 +1,12 @@
 /** receive_override_options: what smtpd and pickup leave out, Postfix's and ours. */
 import assert from 'node:assert/strict';
-import { chmodSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isReady } from '../../../lib/queue/queue-file.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { edit, startMilterPeer } from '../../support/milter-peer.ts';
+import { isReadyFile } from '../../support/ready-file.ts';
 import { commandOf, type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
 import { type RecordText, toBytes } from '../../support/records.ts';
 import { send } from './dialogue.ts';
@@ -66,7 +66,7 @@ const MAKERS = ['ours', 'real'] as const satisfies readonly Maker[];
 
 /** The first message that cleanup is done with. */
 function readyMessage(mail: MailSystem): string | undefined {
-  return mail.ids('incoming').find((id) => isReady(statSync(join(mail.queue, 'incoming', id))));
+  return mail.ids('incoming').find((id) => isReadyFile(join(mail.queue, 'incoming', id)));
 }
 
 /** Every file is another, and so is what each option leaves out. */

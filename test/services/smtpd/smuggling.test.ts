@@ -4,10 +4,10 @@
  * nobody gets a second message in, except in the mode that allows it.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isReady } from '../../../lib/queue/queue-file.ts';
+import { isReadyFile } from '../../support/ready-file.ts';
 import { type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
 import { Dialogue, type Door, send } from './dialogue.ts';
 import { recordsOf } from './milter-servers.ts';
@@ -97,7 +97,7 @@ function takeMessages(incoming: string, count: number): string[][] {
   const paths = readdirSync(incoming)
     .filter((id) => !id.includes('.'))
     .map((id) => join(incoming, id))
-    .filter((path) => isReady(statSync(path)));
+    .filter(isReadyFile);
   assert.equal(paths.length, count);
   const messages = paths.map((path) =>
     recordsOf(path).filter(
