@@ -2,12 +2,18 @@
 import type { ParametersOf } from '../../lib/server/service.ts';
 import type { Settings } from '../../lib/tls/server-parameters.ts';
 
+/** Read and checked, but as in Postfix 3.7 nobody looks at them. */
+export const NOT_BUILT = [
+  'tls_eecdh_strong_curve',
+  'tls_eecdh_ultra_curve',
+  'tlsproxy_tls_eecdh_grade',
+] as const;
+
 export const PARAMETERS = [
+  ...NOT_BUILT,
   'tls_append_default_CA',
   'tls_disable_workarounds',
   'tls_eecdh_auto_curves',
-  'tls_eecdh_strong_curve',
-  'tls_eecdh_ultra_curve',
   'tls_export_cipherlist',
   'tls_high_cipherlist',
   'tls_low_cipherlist',
@@ -30,7 +36,6 @@ export const PARAMETERS = [
   'tlsproxy_tls_dkey_file',
   'tlsproxy_tls_eccert_file',
   'tlsproxy_tls_eckey_file',
-  'tlsproxy_tls_eecdh_grade',
   'tlsproxy_tls_exclude_ciphers',
   'tlsproxy_tls_fingerprint_digest',
   'tlsproxy_tls_key_file',

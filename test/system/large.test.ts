@@ -30,15 +30,10 @@ test('a message with 20,000 recipients fits into bounded memory', { skip }, asyn
   session.say(['Subject: to all', '', 'hello', '.', 'QUIT']);
   assert.match(await session.until(/^250 2\.0\.0 Ok: queued|^[45]\d\d /), /^250 /);
   const done = () => (mail.log().match(/relay=none, .* status=sent \(far\.test\)/g) ?? []).length;
-  await eventually(
-    'all recipients',
-    () => mail.ids('active').length === 0 && mail.ids('incoming').length === 0,
-    LIMIT_MS,
-  );
+  await mail.waitUntilEmpty(LIMIT_MS);
   checkMemory(t, mail, ['smtpd', 'cleanup', 'qmgr', 'trivial-rewrite', 'discard']);
   await eventually('all log lines', () => done() === RECIPIENTS).catch(() => {});
   assert.equal(done(), RECIPIENTS);
-  assert.deepEqual(mail.ids('deferred'), []);
 });
 
 const LONG_BYTES = 30 * 1024 * 1024;

@@ -6,7 +6,7 @@ export const qmgrParameters = {
   bounce_queue_lifetime: seconds('5d', { min: 0, max: 8640000 }),
   confirm_delay_cleared: bool('no'),
   default_delivery_slot_cost: int('5'),
-  default_delivery_slot_discount: int('50', { min: 0, max: 100 }),
+  default_delivery_slot_discount: int('50', { max: 100 }),
   default_delivery_slot_loan: int('3'),
   default_destination_concurrency_failed_cohort_limit: int('1'),
   default_destination_concurrency_limit: int('20'),

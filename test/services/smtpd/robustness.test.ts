@@ -52,12 +52,6 @@ function processesOf(mail: MailSystem, daemon: string): number[] {
     });
 }
 
-function isQueueEmpty(mail: MailSystem): boolean {
-  return ['incoming', 'active', 'deferred', 'maildrop'].every(
-    (name) => mail.ids(name).length === 0,
-  );
-}
-
 /** Nothing in the log that asks for a human, but what is expected. */
 function assertNoTrouble(mail: MailSystem, ...expected: readonly RegExp[]): void {
   const lines = mail
@@ -293,7 +287,7 @@ test('a client that hangs up in its content leaves nothing behind', async (t) =>
     'three lost connections',
     () => (mail.log().match(/lost connection after DATA \(\d+ bytes\)/g)?.length ?? 0) === 3,
   );
-  await eventually('an empty queue', () => isQueueEmpty(mail));
+  await mail.waitUntilEmpty();
   assertNoTrouble(mail);
   assert.doesNotMatch(mail.log(), /status=sent/);
 });
@@ -354,7 +348,7 @@ test('a message beyond the limit is read, refused, and nowhere', async (t) => {
   await client.play(send(`a: b\r\n\r\n${'0123456789\r\n'.repeat(20_000)}.\r\n`));
   assert.equal(client.replies.at(-1), '552 5.3.4 Error: message file too big');
   assert.equal(await command(client, 'NOOP'), '250 2.0.0 Ok');
-  await eventually('an empty queue', () => isQueueEmpty(mail));
+  await mail.waitUntilEmpty();
   await checkMail(t, mail);
 });
 
