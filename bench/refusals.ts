@@ -17,9 +17,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { LightSockets, type Peer } from './light-sockets.ts';
 import { hasPostfix, type Kind, type MailInstance, startInstance } from './mail-instance.ts';
 import { cpuSeconds } from './process-tree.ts';
 import { canSeparate, runOn } from './processors.ts';
@@ -30,6 +30,8 @@ const POLICY_PORT = 2632;
 const ENTRIES = 10_000;
 /** Sessions before the first that counts: a mail system runs for weeks, and V8 compiles what is hot. */
 const WARM_UP = 10_000;
+/** Without any event. */
+const PATIENCE_MS = 30_000;
 const TABLES = ['client', 'helo', 'sender', 'domain', 'recipient'] as const;
 
 const POSTMAP: Readonly<Record<Kind, string>> = {
@@ -117,10 +119,10 @@ async function measure(
   if (separate) runOn('load');
   try {
     const envelope = envelopeFor(recipients);
-    await load(instance, envelope, { sessions: warmUp, clients });
+    load(instance, envelope, { sessions: warmUp, clients });
     const before = cpuSeconds(instance.masterPid());
     const start = performance.now();
-    await load(instance, envelope, { sessions, clients });
+    load(instance, envelope, { sessions, clients });
     const seconds = (performance.now() - start) / 1000;
     const cpuByProgram = new Map(
       [...cpuSeconds(instance.masterPid())].map(([name, used]) => [
@@ -161,52 +163,54 @@ function keyOf(table: (typeof TABLES)[number], at: number): string {
     : `host${at}.known.test`;
 }
 
-async function load(
-  instance: MailInstance,
-  envelope: string,
+function load(
+  { port }: MailInstance,
+  envelope: Buffer,
   { sessions, clients }: Pick<Amount, 'sessions' | 'clients'>,
-): Promise<void> {
-  let left = sessions;
-  const client = async () => {
-    while (left > 0) {
-      left -= 1;
-      await session(instance.port, envelope);
-    }
+): void {
+  const sockets = new LightSockets();
+  let begun = 0;
+  let done = 0;
+  const begin = () => {
+    begun += 1;
+    sockets.connect(port, newClient(envelope, ended));
   };
-  await Promise.all(Array.from({ length: clients }, client));
+  const ended = () => {
+    done += 1;
+    if (begun < sessions) begin();
+  };
+  for (let client = 0; client < clients; client += 1) begin();
+  sockets.run(() => done === sessions, PATIENCE_MS);
+  sockets.close();
 }
 
 /** All in one piece: each recipient has to be refused. */
-function envelopeFor(recipients: number): string {
+function envelopeFor(recipients: number): Buffer {
   const rcpt = 'RCPT TO:<root@bench.test>\r\n'.repeat(recipients);
-  return `MAIL FROM:<ann@stranger.test>\r\n${rcpt}QUIT\r\n`;
+  return Buffer.from(`MAIL FROM:<ann@stranger.test>\r\n${rcpt}QUIT\r\n`);
 }
 
-function session(port: number, envelope: string): Promise<void> {
-  return new Promise((done, fail) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.setNoDelay(true);
-    let text = '';
-    let stage = 0;
-    socket.setEncoding('latin1');
-    socket.on('data', (chunk: string) => {
+const EHLO = Buffer.from('EHLO client.stranger.test\r\n');
+
+function newClient(envelope: Buffer, onDone: () => void): Peer {
+  let text = '';
+  let stage = 0;
+  return {
+    onText(link, chunk) {
       text += chunk;
-      if (stage === 0 && text.endsWith('\n')) {
-        stage = 1;
-        text = '';
-        socket.write('EHLO client.stranger.test\r\n');
-      } else if (stage === 1 && /^250 .*\r\n$/m.test(text)) {
-        stage = 2;
-        text = '';
-        socket.write(envelope);
+      if (stage === 0 && text.endsWith('\n')) link.send(EHLO);
+      else if (stage === 1 && /^250 .*\r\n$/m.test(text)) link.send(envelope);
+      else return;
+      stage += 1;
+      text = '';
+    },
+    onEnd() {
+      if (!/^250 .*\r\n(?:5\d\d .*\r\n)+221 /.test(text)) {
+        throw new Error(`not a refusal: ${JSON.stringify(text)}`);
       }
-    });
-    socket.on('error', fail);
-    socket.on('close', () => {
-      if (/^250 .*\r\n(?:5\d\d .*\r\n)+221 /.test(text)) done();
-      else fail(new Error(`not a refusal: ${JSON.stringify(text)}`));
-    });
-  });
+      onDone();
+    },
+  };
 }
 
 /** The policy server is a process of its own. */
@@ -220,23 +224,20 @@ async function startPolicy(): Promise<ChildProcess> {
 
 function servePolicy(): void {
   const answer = 'action=REJECT go away\n\n';
-  const server = createServer((socket) => {
-    socket.setNoDelay(true);
+  const sockets = new LightSockets();
+  sockets.listen(POLICY_PORT, () => {
     let last = '';
-    socket.on('error', () => socket.destroy());
-    socket.on('data', (chunk) => {
-      const text = last + chunk.toString('latin1');
-      let count = 0;
-      let from = 0;
-      for (let at = text.indexOf('\n\n'); at >= 0; at = text.indexOf('\n\n', from)) {
-        count += 1;
-        from = at + 2;
-      }
-      last = text.slice(from);
-      if (count > 0) socket.write(answer.repeat(count));
-    });
+    return {
+      onText(link, chunk) {
+        const requests = (last + chunk).split('\n\n');
+        last = requests.pop() ?? '';
+        if (requests.length > 0) link.send(Buffer.from(answer.repeat(requests.length)));
+      },
+      onEnd() {},
+    };
   });
-  server.listen(POLICY_PORT, '127.0.0.1', () => process.stdout.write('ready\n'));
+  process.stdout.write('ready\n');
+  sockets.run(() => false, -1);
 }
 
 function formatPrograms({ cpuByProgram }: Measurement): string {

@@ -27,9 +27,19 @@ export function parseNetwork(text: string): Network | string {
   return { family, bytes, bits };
 }
 
+/** What was asked for last: a client is looked for in one network after the other, and in many lists. */
+let last: { text: string; family: number; bytes: readonly number[] } | undefined;
+
+function bytesOf(text: string): NonNullable<typeof last> {
+  if (last?.text === text) return last;
+  const family = isIP(text);
+  last = { text, family, bytes: family === 4 || family === 6 ? parseAddress(text, family) : [] };
+  return last;
+}
+
 export function networkContains(network: Network, address: string): boolean {
-  if (isIP(address) !== network.family) return false;
-  const bytes = parseAddress(address, network.family);
+  const { family, bytes } = bytesOf(address);
+  if (family !== network.family) return false;
   for (let at = 0, bits = network.bits; bits > 0; at += 1, bits -= 8) {
     const differs = (bytes[at] as number) ^ (network.bytes[at] as number);
     if (differs >> Math.max(0, 8 - bits) !== 0) return false;

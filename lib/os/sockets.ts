@@ -39,6 +39,8 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const SO_PEERCRED = 17;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const MSG_PEEK = 0x02;
@@ -80,6 +82,14 @@ export function bindInet(address: string, port: number, backlog: number): number
     checked(bindCall(fd, bytes, bytes.length), 'bind', where);
     checked(listenCall(fd, backlog), 'listen', where);
   });
+}
+
+/**
+ * What is written to clients of a listening TCP socket leaves at once from now on: those that it accepts
+ * have this from it (tcp(7), TCP_NODELAY). Other sockets do so anyway.
+ */
+export function sendAtOnceFrom(listener: number): void {
+  setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, Buffer.from([1, 0, 0, 0]), 4);
 }
 
 /**

@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { FatalError } from '../log/fatal.ts';
 import { dup } from '../os/descriptors.ts';
+import { sendAtOnceFrom } from '../os/sockets.ts';
 
 /** Master hands the listening sockets down from here on. */
 export const FIRST_LISTEN_FD = 6;
@@ -29,6 +30,7 @@ export class InheritedListeners {
     onError: (error: Error) => void,
   ) {
     this.#fds = fds;
+    for (const fd of fds) sendAtOnceFrom(fd);
     this.#options = options;
     this.#onConnection = onConnection;
     this.#onError = onError;
@@ -64,7 +66,7 @@ export class InheritedListeners {
   #listenOn(fd: number): Server {
     const server = createServer(
       // A client may have said all it has to say before we have answered: `nc` does.
-      { allowHalfOpen: true, noDelay: true, pauseOnConnect: this.#options.paused ?? false },
+      { allowHalfOpen: true, pauseOnConnect: this.#options.paused ?? false },
       this.#onConnection,
     );
     server.on('error', (error) => {

@@ -14,6 +14,7 @@ import { connect, createServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { descriptorOf, dup, isOpen, setNonBlocking } from '../../../lib/os/descriptors.ts';
+import { declare } from '../../../lib/os/native.ts';
 import { Poller } from '../../../lib/os/poll.ts';
 import {
   acceptOn,
@@ -27,6 +28,7 @@ import {
   receiveDatagram,
   receiveDescriptor,
   sendAtOnce,
+  sendAtOnceFrom,
   sendDatagram,
   sendDescriptor,
   skip,
@@ -34,8 +36,14 @@ import {
 } from '../../../lib/os/sockets.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { PATIENCE_MS } from '../../support/condition.ts';
+import { freePort } from '../../support/ports.ts';
 import { scratchDirectory } from './scratch.ts';
 
+const getsockopt = declare(
+  'int getsockopt(int fd, int level, int option, void *value, void *length)',
+);
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
 const ERRNO_IN_USE = /^bind 127\.0\.0\.1 port \d+: Address already in use$/;
 
 test('a UNIX socket replaces what was there, with the mode that was asked for', async (t) => {
@@ -83,6 +91,21 @@ for (const address of ['127.0.0.1', '::1']) {
     closeSync(bindInet(address, port, 1));
   });
 }
+
+test('clients of a listener that sends at once do so, too', async (t) => {
+  const port = await freePort();
+  const fd = bindInet('127.0.0.1', port, 10);
+  atEnd(t, () => closeSync(fd));
+  sendAtOnceFrom(fd);
+  const client = connect(port, '127.0.0.1');
+  atEnd(t, () => client.destroy());
+  await once(client, 'connect');
+  const accepted = acceptOn(fd) ?? assert.fail('nobody there');
+  atEnd(t, () => closeSync(accepted));
+  const [value, length] = [Buffer.alloc(4), Buffer.from([4, 0, 0, 0])];
+  assert.equal(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, value, length), 0);
+  assert.equal(value.readInt32LE(), 1);
+});
 
 test('an address that another program has is refused by name', async (t) => {
   const server = createServer().listen(0, '127.0.0.1');
