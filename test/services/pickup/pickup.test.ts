@@ -173,7 +173,8 @@ async function submitAtDoor(mail: MailSystem, bytes: Buffer): Promise<string> {
     (so) => {
       if (so.length === 0) return ASK;
       const text = so.toString('latin1');
-      if (/^protocol\0postdrop_protocol\0queue_id\0[^\0]*\0\0$/.test(text)) return bytes;
+      // Without an id nobody reads what comes, and to send it could cost us the answer.
+      if (/^protocol\0postdrop_protocol\0queue_id\0[^\0]+\0\0$/.test(text)) return bytes;
       return /\0\0status\0\d+\0reason\0[^\0]*\0\0$/.test(text) ? 'end' : 'more';
     },
     { speaksFirst: true },
