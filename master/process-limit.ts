@@ -4,6 +4,11 @@ import type { Service } from './service.ts';
 /** Clients without a limit still do not all fit into one process. */
 const SHARE_OF_UNLIMITED = 200;
 
+/** @param wanted `service_processes`; 0: as many as there are processors */
+export function processesFor(wanted: number): number {
+  return wanted > 0 ? wanted : availableParallelism();
+}
+
 /**
  * How many of a service's clients one process of ours may take on. DESIGN: processes share maxproc.
  *
@@ -12,8 +17,7 @@ const SHARE_OF_UNLIMITED = 200;
  */
 export function slotsFor(limit: number, left: number, processes: number): number {
   if (limit === Number.POSITIVE_INFINITY) return SHARE_OF_UNLIMITED;
-  const wanted = processes > 0 ? processes : availableParallelism();
-  return Math.max(1, Math.min(left, Math.ceil(limit / wanted)));
+  return Math.max(1, Math.min(left, Math.ceil(limit / processesFor(processes))));
 }
 
 /** Whether a service's daemons get `stress=` at all: those that only this machine reaches do not. */

@@ -15,11 +15,11 @@ import type { Configuration } from '../lib/config/configuration.ts';
 import type { MasterEntry } from '../lib/config/master-cf.ts';
 import type { Log } from '../lib/log/log.ts';
 import { Poller } from '../lib/os/poll.ts';
-import { FINISHES_IN_BACKGROUND } from '../lib/server/status-channel.ts';
+import { AT_FULL_LOAD, FINISHES_IN_BACKGROUND } from '../lib/server/status-channel.ts';
 import { daemonArguments } from './command-line.ts';
 import { daemonEnvironment } from './environment.ts';
 import { closeListeners, keyOf, openListeners } from './listeners.ts';
-import { isToldOfStress, limitWarnings, slotsFor } from './process-limit.ts';
+import { isToldOfStress, limitWarnings, processesFor, slotsFor } from './process-limit.ts';
 import {
   type Child,
   isAvailable,
@@ -237,6 +237,10 @@ export class Supervisor {
       child.overlaps = true;
       return;
     }
+    if (message.free === AT_FULL_LOAD) {
+      if (this.#mayHaveAnother(service)) this.#spawn(service);
+      return;
+    }
     if (message.free < 0) {
       this.#onRetired(service, child, -1 - message.free);
       return;
@@ -251,6 +255,13 @@ export class Supervisor {
       this.#noteLimit(service, child);
       if (wantsChild(service, this.#defaultLimit())) this.#poller.wake();
     }
+  }
+
+  /** A process that could take clients has too much to do: one more may help, if it may be. */
+  #mayHaveAnother(service: Service): boolean {
+    const processes = processesFor(this.#configuration.get('service_processes'));
+    const isBelowLimit = shareInUse(service) < limitOf(service, this.#defaultLimit());
+    return service.children.size < processes && isBelowLimit && service.throttled === undefined;
   }
 
   /** It takes no more clients; others may have what it does not use of its share. */

@@ -14,9 +14,15 @@ import { type LeaveReason, Lifetime, type LifetimeLimits } from './lifetime.ts';
 import { type DaemonOptions, parseDaemonOptions } from './options.ts';
 import type { ParametersOf, Service, ServiceContext } from './service.ts';
 import { Slots } from './slots.ts';
-import { FINISHES_IN_BACKGROUND, MasterChannel, noChannel } from './status-channel.ts';
+import {
+  AT_FULL_LOAD,
+  FINISHES_IN_BACKGROUND,
+  MasterChannel,
+  noChannel,
+} from './status-channel.ts';
 import { TableWatch } from './table-watch.ts';
 import { startWatchdog } from './watchdog.ts';
+import { Workload } from './workload.ts';
 
 /** A daemon that has started: what the skeletons build on. */
 export interface Daemon<P extends ParameterName, S> {
@@ -149,7 +155,11 @@ async function start<P extends ParameterName, S>(
   const shared = slotCount !== undefined;
   const alone = shared && options.solitary;
   const overlaps = alone && service.finishesInBackground === true;
-  const slots = new Slots(context.slots, channel, { shared, alone, overlaps });
+  const workload =
+    shared && !alone && context.slots > 1
+      ? new Workload(() => channel.notify(AT_FULL_LOAD))
+      : undefined;
+  const slots = new Slots(context.slots, channel, { shared, alone, overlaps }, workload);
   // Master counts a new child as one until it says how many it is.
   if (slotCount !== undefined) channel.report(slotCount);
   if (overlaps) channel.report(FINISHES_IN_BACKGROUND);

@@ -1,4 +1,5 @@
 import type { StatusChannel } from './status-channel.ts';
+import type { Workload } from './workload.ts';
 
 /** What a master of ours makes of this process. */
 export interface SlotRules {
@@ -15,21 +16,30 @@ export interface SlotRules {
  * master of ours a process has a share of maxproc: it says how large when it starts, then each
  * change between full and not full, and when it is idle. When it is about to leave, and only
  * finishes the clients it has, it says how many those are, as a negative number less one: others
- * may have the rest of its share. Under Postfix's there is one slot: *taken* and *available* are the
- * same messages.
+ * may have the rest of its share. While it has more to do than one processor can (workload.ts), it
+ * asks for another process beside it. Under Postfix's there is one slot: *taken* and *available* are
+ * the same messages.
  */
 export class Slots {
   readonly total: number;
   readonly #channel: StatusChannel;
   readonly #rules: SlotRules;
+  readonly #workload: Pick<Workload, 'start' | 'stop'> | undefined;
   #used = 0;
   #proved = false;
   #retired = false;
 
-  constructor(total: number, channel: StatusChannel, rules: SlotRules = {}) {
+  /** @param workload watched while there are clients; `undefined`: there can be no other process */
+  constructor(
+    total: number,
+    channel: StatusChannel,
+    rules: SlotRules = {},
+    workload?: Pick<Workload, 'start' | 'stop'>,
+  ) {
     this.total = total;
     this.#channel = channel;
     this.#rules = rules;
+    this.#workload = workload;
   }
 
   get used(): number {
@@ -42,6 +52,7 @@ export class Slots {
 
   take(): void {
     this.#used += 1;
+    if (this.#used === 1) this.#workload?.start();
     if (this.#retired) this.#reportRest();
     else if (this.free === 0 && !this.#rules.alone) this.#channel.report(0);
   }
@@ -63,6 +74,7 @@ export class Slots {
   release(): void {
     const wasFull = this.free === 0;
     this.#used -= 1;
+    if (this.#used === 0) this.#workload?.stop();
     if (this.#retired) {
       this.#reportRest();
     } else if (this.#rules.alone) {

@@ -16,10 +16,18 @@ const littleEndian = endianness() === 'LE';
  */
 export const FINISHES_IN_BACKGROUND = -0x8000_0000;
 
+/**
+ * In the place of a number of clients: we still take some, but have more to do than one processor can.
+ * Where there may be another process it would help.
+ */
+export const AT_FULL_LOAD = -0x7fff_ffff;
+
 /** How a daemon tells master whether it can take clients. ipc.md 1.5. */
 export interface StatusChannel {
   /** Reports how many more clients we can take: for Postfix's master 0 or 1. */
   report(free: number): void;
+  /** Says something that is no number of clients; lost when master is slow to read. */
+  notify(what: number): void;
 }
 
 /**
@@ -49,14 +57,24 @@ export class MasterChannel implements StatusChannel {
   report(free: number): void {
     this.#latest = free;
     if (this.#gone || this.#retrying) return;
-    this.#put(8, free);
+    if (!this.#write(free)) this.#retry();
+  }
+
+  notify(what: number): void {
+    if (!this.#gone && !this.#retrying) this.#write(what);
+  }
+
+  /** @returns false: master is slow to read */
+  #write(word: number): boolean {
+    this.#put(8, word);
     try {
       // Synchronous: when master reads that we are taken it must not be an old story.
       writeSync(STATUS_FD, this.#message);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') this.#lose();
-      else this.#retry();
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
+      this.#lose();
     }
+    return true;
   }
 
   /** Master is slow to read: only our latest state matters to it. */
@@ -81,4 +99,4 @@ export class MasterChannel implements StatusChannel {
 }
 
 /** Stand-alone there is nobody to tell. */
-export const noChannel: StatusChannel = { report: () => {} };
+export const noChannel: StatusChannel = { report: () => {}, notify: () => {} };

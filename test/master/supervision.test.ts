@@ -6,6 +6,7 @@ import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'n
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { AT_FULL_LOAD } from '../../lib/server/status-channel.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { eventually } from '../support/condition.ts';
 import { freshDirectory } from '../support/directories.ts';
@@ -154,6 +155,22 @@ listen((socket) => socket.on('data', () => socket.end('pid ' + process.pid)));`;
   const pids = await Promise.all([1, 2, 3, 4, 5].map(() => send('public/many', 'go')));
   assert.equal(new Set(pids).size, 1);
   assert.deepEqual(notes(), ['slots 5']);
+});
+
+test('a process with more to do than it can gets help, as much as there may be', async (t) => {
+  const laden = `note('started'); report(Number(process.env.POSTHASTE_SLOTS));
+listen((socket) => { report(${AT_FULL_LOAD}); socket.end('pid ' + process.pid); });`;
+  const {
+    ask: send,
+    notes,
+    mail,
+  } = await startBench(t, { laden }, ['laden unix n - n 0 9 laden'], { service_processes: '3' });
+  await send('public/laden');
+  await eventually('another process', () => notes().length === 2);
+  await eventually('a third', async () => (await send('public/laden')) && notes().length === 3);
+  for (let client = 0; client < 10; client += 1) await send('public/laden');
+  assert.equal(mail.run('postfix', ['stop']).status, 0);
+  assert.equal(notes().length, 3);
 });
 
 test('a daemon that dies before it did anything is not started over and over', async (t) => {
