@@ -9,9 +9,10 @@ import {
   type SaslExchange,
   type SaslStep,
 } from '../../lib/sasl/exchange.ts';
+import type { Answer, Question } from './answer.ts';
 import type { AuthServer } from './auth-server.ts';
 import type { Line } from './command-input.ts';
-import type { Answer, Question, Session } from './session.ts';
+import type { Session } from './session.ts';
 import type { Word } from './words.ts';
 
 const NOT_ENABLED: Answer = { reply: '503 5.5.1 Error: authentication not enabled' };

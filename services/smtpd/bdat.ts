@@ -6,11 +6,12 @@
  * and so are those that follow, until the last one or RSET.
  */
 import type { CleanupMessage } from '../../lib/clients/cleanup.ts';
+import type { Answer, ContentSink } from './answer.ts';
 import { declineContent } from './before-queue.ts';
 import { type Chunk, ChunkReader, parseChunk } from './chunk-reader.ts';
 import { finishContent, openContent, refuseContent } from './content.ts';
 import type { ContentReader } from './content-reader.ts';
-import type { Answer, ContentSink, Session } from './session.ts';
+import type { Session } from './session.ts';
 import type { Transaction } from './transaction.ts';
 import { joinWords, type Word } from './words.ts';
 

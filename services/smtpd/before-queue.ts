@@ -15,6 +15,7 @@ import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import { RecordParser } from '../../lib/queue/record-parser.ts';
+import type { Answer } from './answer.ts';
 import { available, tagged, UNKNOWN } from './client-name.ts';
 import {
   FILTER_TROUBLE,
@@ -22,7 +23,7 @@ import {
   FilterConnection,
   FilterError,
 } from './filter-connection.ts';
-import type { Answer, Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface FilterParameters {
   readonly info_log_address_format: string;

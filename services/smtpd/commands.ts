@@ -4,6 +4,8 @@
  * (smtp-replies.md section 3). Here are the simple ones; MAIL, RCPT and the others that take an
  * address are in envelope-commands.ts.
  */
+
+import type { Answer } from './answer.ts';
 import { auth, authLines } from './auth.ts';
 import { bdat } from './bdat.ts';
 import { declineContent } from './before-queue.ts';
@@ -13,7 +15,7 @@ import { mail, rcpt, vrfy } from './envelope-commands.ts';
 import { etrn } from './etrn.ts';
 import { sanitizeName } from './hostname.ts';
 import { AUTH_PLACE, type Offer, STARTTLS } from './keywords.ts';
-import type { Answer, Session } from './session.ts';
+import type { Session } from './session.ts';
 import { starttls } from './starttls.ts';
 import { joinWords, type Word } from './words.ts';
 import { xclient, xforward } from './xclient.ts';

@@ -2,11 +2,12 @@
 
 import { CLEANUP_STATUS, type CleanupMessage } from '../../lib/clients/cleanup.ts';
 import { now } from '../../lib/clock/clock.ts';
+import type { Answer, ContentSink } from './answer.ts';
 import { isFiltered } from './before-queue.ts';
 import { ContentReader, type ContentRules } from './content-reader.ts';
 import { formatContentEnd, formatContentStart } from './envelope.ts';
 import { formatReceived } from './received.ts';
-import type { Answer, ContentSink, Session } from './session.ts';
+import type { Session } from './session.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Tells cleanup that content follows, with our Received header before it. */

@@ -8,11 +8,12 @@ import {
   parseMailParameters,
   parseRcptParameters,
 } from '../../lib/smtp/arguments.ts';
+import type { Answer } from './answer.ts';
 import { type BeforeQueue, isFiltered } from './before-queue.ts';
 import { nonAsciiText } from './compatibility.ts';
 import { formatEnvelope, formatRecipient, type RecipientWishes } from './envelope.ts';
 import { noOrders } from './message-orders.ts';
-import type { Answer, Session } from './session.ts';
+import type { Session } from './session.ts';
 import {
   type Client,
   type Forwarded,

@@ -1,7 +1,8 @@
 /** ETRN: a client asks for the mail that waits for a domain. RFC 1985. */
 import { FLUSH_STATUS } from '../../lib/clients/flush.ts';
+import type { Answer } from './answer.ts';
 import { isHost, isLiteral } from './hostname.ts';
-import type { Answer, Session } from './session.ts';
+import type { Session } from './session.ts';
 import type { Word } from './words.ts';
 
 const UNABLE: Answer = { reply: '458 Unable to queue messages' };

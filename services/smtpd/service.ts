@@ -19,23 +19,15 @@ import { monotonic } from '../../lib/clock/clock.ts';
 import { hasOldDefault } from '../../lib/config/compatibility.ts';
 import { type Configuration, splitList } from '../../lib/config/configuration.ts';
 import { ExpansionError } from '../../lib/config/expand.ts';
-import {
-  type MatchAnswer,
-  type MatchList,
-  MatchListError,
-  openMatchList,
-  parentDomainMatches,
-} from '../../lib/config/match-list.ts';
-import { type Family, ownAddresses, parseProtocols } from '../../lib/config/networks.ts';
+import { type MatchList, openMatchList, parentDomainMatches } from '../../lib/config/match-list.ts';
+import { type Family, parseProtocols } from '../../lib/config/networks.ts';
 import { openResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { IpcError } from '../../lib/ipc/error.ts';
-import { FatalError } from '../../lib/log/fatal.ts';
 import type { Log } from '../../lib/log/log.ts';
 import type { Endpoints } from '../../lib/net/proxy-header.ts';
 import { freeSpace } from '../../lib/os/files.ts';
 import type { ConnectionService } from '../../lib/server/connection-server.ts';
 import type { ParametersOf, ServiceContext } from '../../lib/server/service.ts';
-import type { TableWatch } from '../../lib/server/table-watch.ts';
 import { withFooter } from '../../lib/smtp/reject-footer.ts';
 import { openTable, openTables, TableError, type TableList } from '../../lib/table/table.ts';
 import type { ServerTls } from '../../lib/tls/server-tls.ts';
@@ -44,14 +36,11 @@ import { openBackEnd } from './auth-back-end.ts';
 import { AuthServer } from './auth-server.ts';
 import { BeforeQueue } from './before-queue.ts';
 import { ClientLimits, hasClientLimits, type LimitSettings } from './client-limits.ts';
-import { UNKNOWN } from './client-name.ts';
 import { oldDefaultsOf } from './compatibility.ts';
-import type { NewlineRule } from './content-reader.ts';
-import { filteredResolver } from './dns-reply-filter.ts';
 import type { Doors, PolicySource } from './doors.ts';
 import type { EnvelopeFacts } from './envelope.ts';
 import { Keywords } from './keywords.ts';
-import { checkListed, type Listings } from './listed.ts';
+import { openKnowledge } from './knowledge.ts';
 import { LocalRewrite } from './local-rewrite.ts';
 import type { Login } from './login.ts';
 import { Notices } from './notices.ts';
@@ -59,6 +48,7 @@ import { type Pace, readPaceUnderStress } from './pace.ts';
 import { PARAMETERS } from './parameters.ts';
 import { PolicyClient } from './policy-client.ts';
 import { parsePolicyServer } from './policy-server.ts';
+import { matches, Recognition } from './recognition.ts';
 import { expandReply, type MacroFacts, sessionMacros } from './reply-macros.ts';
 import { type RestrictionLists, readRestrictionLists } from './restriction-lists.ts';
 import { RestrictionParser } from './restriction-parser.ts';
@@ -133,13 +123,7 @@ export class Smtpd {
   readonly #flush: FlushClient;
   readonly #verify: Doors['verify'];
   readonly #knowledge: Knowledge;
-  readonly #mynetworks: MatchList;
-  readonly #newlineRule: NewlineRule;
-  readonly #newlineExclusions: MatchList;
-  readonly #limitExceptions: MatchList;
-  readonly #verpClients: MatchList;
-  readonly #xclientHosts: MatchList;
-  readonly #xforwardHosts: MatchList;
+  readonly #recognition: Recognition;
   readonly #forbidden: MatchList;
   readonly #ignored: MatchList;
   /** Nobody has a limit without it. */
@@ -223,13 +207,6 @@ export class Smtpd {
       : MilterChoice.open({ parameters, log, resolver: this.resolver, tables });
     const matchList = (name: Parameters<typeof openMatchList>[1]) =>
       openMatchList(configuration, name, (table) => openTable(table, tables));
-    this.#mynetworks = matchList('mynetworks');
-    this.#newlineRule = newlineRule(parameters.smtpd_forbid_bare_newline);
-    this.#newlineExclusions = matchList('smtpd_forbid_bare_newline_exclusions');
-    this.#limitExceptions = matchList('smtpd_client_event_limit_exceptions');
-    this.#verpClients = matchList('smtpd_authorized_verp_clients');
-    this.#xclientHosts = matchList('smtpd_authorized_xclient_hosts');
-    this.#xforwardHosts = matchList('smtpd_authorized_xforward_hosts');
     this.#forbidden = matchList('smtpd_forbidden_commands');
     this.#ignored = matchList('smtpd_noop_commands');
     this.hasIgnoredCommands = parameters.smtpd_noop_commands !== '';
@@ -256,60 +233,30 @@ export class Smtpd {
     const oldDefaults = oldDefaultsOf(configuration);
     this.lists = readRestrictionLists(parameters, configuration, parser, oldDefaults);
     this.acceptsBytes = oldDefaults.smtputf8;
-    const listings = openListings(parameters, tables);
     this.families = parseProtocols(parameters.inet_protocols);
     checkUpstream(parameters);
-    const own = ownAddresses(parameters.inet_interfaces, parameters.inet_protocols);
-    const logged = matchList('smtpd_log_access_permit_actions');
-    const backups = matchList('permit_mx_backup_networks');
-    const relayDomains = matchList('relay_domains');
-    const open = (parameter: 'smtpd_command_filter' | 'smtpd_dns_reply_filter') =>
-      openTables(parameters[parameter], { ...tables, parameter });
-    const commandFilter = open('smtpd_command_filter');
+    const filter = 'smtpd_command_filter';
+    const commandFilter = openTables(parameters[filter], { ...tables, parameter: filter });
     this.commandFilter = commandFilter.tables.length > 0 ? commandFilter : undefined;
-    const replyFilter = open('smtpd_dns_reply_filter');
-    this.#knowledge = {
-      resolver:
-        replyFilter.tables.length > 0
-          ? filteredResolver(this.resolver, replyFilter, log)
-          : this.resolver,
-      isRelayDomain: async (name) =>
-        name !== UNKNOWN && (await relayDomains.matchName(name)).matched,
-      warned: new Set(),
+    this.#knowledge = openKnowledge(context, {
       families: this.families,
-      senderLogins: openTables(parameters.smtpd_sender_login_maps, {
-        ...tables,
-        parameter: 'smtpd_sender_login_maps',
-      }),
+      resolver: this.resolver,
       verify: this.#verify,
-      relayCertificates: openTables(parameters.relay_clientcerts, {
-        ...tables,
-        parameter: 'relay_clientcerts',
-      }),
-      listReplies: openTables(parameters.rbl_reply_maps, {
-        ...tables,
-        parameter: 'rbl_reply_maps',
-      }),
-      isBackupNetwork:
-        parameters.permit_mx_backup_networks === ''
-          ? undefined
-          : async (address) => typeof (await patternOf(backups, '', address)) === 'string',
-      isOwnAddress: (address) => own.some((each) => each.address === address),
-      checkListed: (party, address, route) =>
-        checkListed(party, address, route, listings, parameters),
-      settings: parameters,
       oldDefaults,
-      logsPermit:
-        parameters.smtpd_log_access_permit_actions === ''
-          ? undefined
-          : (action) => matches(logged, action),
-    };
+    });
     const rewriteClients = 'local_header_rewrite_clients';
     this.localRewrite = new LocalRewrite(
       parameters[rewriteClients],
       (name) => openTables(name, { ...tables, parameter: name }),
       this.#knowledge,
     );
+    this.#recognition = new Recognition({
+      settings: parameters,
+      openList: matchList,
+      keywords: this.keywords,
+      localRewrite: this.localRewrite,
+      isStandalone: this.isStandalone,
+    });
   }
 
   close(): void {
@@ -385,36 +332,8 @@ export class Smtpd {
   }
 
   /** Finds out what a client may do, once its name is known. */
-  async recognize(client: Client): Promise<Client> {
-    const { name, address } = client;
-    const ask = (list: MatchList, isAsked = true) =>
-      isAsked ? patternOf(list, name, address) : undefined;
-    const asked = [
-      ask(this.#mynetworks),
-      ask(this.#newlineExclusions, this.#newlineRule !== 'accept'),
-      ask(this.#xclientHosts, !this.isStandalone),
-      ask(this.#xforwardHosts, !this.isStandalone && client.mayXforward === undefined),
-      ask(this.#verpClients),
-    ];
-    const [network, ...others] = asked.some((each) => each instanceof Promise)
-      ? await Promise.all(asked)
-      : (asked as Pattern[]);
-    const [isExcused = false, mayXclient = false, isForwarder = false, verp = false] = others.map(
-      (pattern) => typeof pattern === 'string',
-    );
-    const excused = this.#newlineRule === 'accept' || isExcused;
-    const mayXforward = client.mayXforward ?? isForwarder;
-    const privileges = { verp, xclient: mayXclient, xforward: mayXforward };
-    const isLocalRewrite = this.localRewrite.ofClient({ ...client, network });
-    return {
-      ...client,
-      network,
-      isLocalRewrite,
-      offer: await this.keywords.offerTo(address, privileges),
-      newlines: excused ? 'accept' : this.#newlineRule,
-      mayXclient,
-      mayXforward,
-    };
+  recognize(client: Client): Promise<Client> {
+    return this.#recognition.recognize(client);
   }
 
   /** A client that has logged in; without a login, one whose login has ended: with TLS all begins anew. */
@@ -520,8 +439,8 @@ export class Smtpd {
   /** The limits of a client; `undefined` for one that has none, or that speaks for others. */
   async limitsOf(client: Client): Promise<ClientLimits | undefined> {
     if (this.#limits === undefined || client.mayXclient) return undefined;
-    const pattern = await patternOf(this.#limitExceptions, client.name, client.address);
-    return typeof pattern === 'string' ? undefined : new ClientLimits(client, this.#limits);
+    if (await this.#recognition.isUnlimited(client)) return undefined;
+    return new ClientLimits(client, this.#limits);
   }
 
   /** smtpd_forbidden_commands; trouble with a table is not worth losing a client. */
@@ -564,73 +483,8 @@ export interface Concern {
   readonly deferred?: string;
 }
 
-async function matches(list: MatchList, word: string): Promise<boolean> {
-  try {
-    return (await list.matchText(word)).matched;
-  } catch (error) {
-    if (error instanceof MatchListError) return false;
-    throw error;
-  }
-}
-
-/** The pattern that a client matches, if any; `failed` when the list can't tell. */
-type Pattern = string | undefined | { readonly failed: string };
-
-function patternOf(list: MatchList, name: string, address: string): Pattern | Promise<Pattern> {
-  try {
-    const answer = list.matchClient(name, address);
-    return answer instanceof Promise ? answer.then(patternIn, failedIn) : patternIn(answer);
-  } catch (error) {
-    return failedIn(error);
-  }
-}
-
-function patternIn({ matched, pattern }: MatchAnswer): Pattern {
-  return matched ? pattern : undefined;
-}
-
-function failedIn(error: unknown): Pattern {
-  if (error instanceof MatchListError) return { failed: error.message };
-  throw error;
-}
-
-function newlineRule(value: string): NewlineRule {
-  switch (value.toLowerCase()) {
-    case 'no':
-      return 'accept';
-    case 'yes':
-    case 'normalize':
-      return 'normalize';
-    case 'reject':
-      return 'reject';
-    default:
-      throw new FatalError(`bad parameter value: 'smtpd_forbid_bare_newline = ${value}'`);
-  }
-}
-
 /** smtpd_restriction_classes: the members of each. */
 function readClasses(names: string, configuration: Configuration): Map<string, string> {
   const own = splitList(names).map((name) => [name, configuration.text(name)] as const);
   return new Map([...LOGIN_CLASSES, ...own]);
 }
-
-function openListings(parameters: ParametersOf<Name>, watch: TableWatch): Listings {
-  const open = (parameter: MapsName) => openTables(parameters[parameter], { ...watch, parameter });
-  const used = (...names: MapsName[]) => names.map(open).filter(({ tables }) => tables.length > 0);
-  return {
-    local: open('local_recipient_maps'),
-    relay: open('relay_recipient_maps'),
-    virtualMailbox: open('virtual_mailbox_maps'),
-    rewritten: used('recipient_canonical_maps', 'canonical_maps', 'virtual_alias_maps'),
-    rewrittenSenders: used('sender_canonical_maps'),
-  };
-}
-
-type MapsName =
-  | 'local_recipient_maps'
-  | 'relay_recipient_maps'
-  | 'virtual_alias_maps'
-  | 'virtual_mailbox_maps'
-  | 'canonical_maps'
-  | 'recipient_canonical_maps'
-  | 'sender_canonical_maps';

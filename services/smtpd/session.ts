@@ -10,6 +10,14 @@ import type { RejectAction } from '../../lib/log/event.ts';
 import { type Endpoints, socketEndpoints } from '../../lib/net/proxy-header.ts';
 import type { TableList } from '../../lib/table/table-list.ts';
 import type { TlsSession } from '../../lib/tls/session-facts.ts';
+import {
+  type Answer,
+  type ContentSink,
+  isError,
+  isFarewell,
+  type Question,
+  soften,
+} from './answer.ts';
 import { BDAT_CONTENT, type ChunkedMessage } from './bdat.ts';
 import type { ClientLimits, LimitedEvent } from './client-limits.ts';
 import { lookupClientName, NAMELESS, UNKNOWN } from './client-name.ts';
@@ -19,7 +27,6 @@ import type { Line } from './command-input.ts';
 import { type Command, findCommand } from './commands.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { describeFailure } from './content.ts';
-import type { ContentInput } from './content-reader.ts';
 import { order } from './message-orders.ts';
 import type { Pace } from './pace.ts';
 import { NOT_SHOWN, withoutSecrets } from './secrets.ts';
@@ -30,43 +37,6 @@ import { type Client, type Forwarded, labelOf, type Transaction } from './transa
 import type { Transcript } from './transcript.ts';
 import type { Decision } from './verdict.ts';
 import { splitWords, type Word } from './words.ts';
-
-/** What a command answers, and whether it went well. */
-export interface Answer {
-  /** `250 2.1.0 Ok`, or one such line each; no line: silence; an empty one: the client is hung up on. */
-  readonly reply: string | readonly string[];
-  /** It counts against the client. By default, what starts with 4 or 5 does. */
-  readonly isError?: boolean;
-  /** It is neither a success nor an error. */
-  readonly isUncounted?: boolean;
-  /** The connection closes after it. */
-  readonly closes?: boolean;
-  /** A message was taken: what the client did wrong before is forgotten. */
-  readonly forgives?: boolean;
-  /** What follows the reply is content. */
-  readonly content?: ContentSink;
-  /** The client's next line is no command: it answers this. */
-  readonly question?: Question;
-}
-
-/** Something that a client answers with a line, as in AUTH. */
-export interface Question {
-  /** Longer lines are cut. */
-  readonly lineBytesMax: number;
-  answer(line: Line): Promise<Answer>;
-  /** There will be no answer: the session has ended. */
-  cancel(): void;
-}
-
-/** Takes the content of a message. */
-export interface ContentSink {
-  /** The command that it belongs to. */
-  readonly counted: CountedCommand;
-  readonly reader: ContentInput & { readonly sizeBytes?: number };
-  write(records: Buffer): Promise<void> | void;
-  /** The content has ended: what became of the message. */
-  finish(): Promise<Answer>;
-}
 
 interface Asked {
   readonly question: Question;
@@ -593,7 +563,6 @@ export class Session {
     const hangsUp = reply === '';
     if (!hangsUp) this.connection.write(`${soft.join('\r\n')}\r\n`);
     this.transcript?.said(soft);
-    // These two codes say that the connection closes. RFC 5321 3.8, RFC 7504.
     if (closes === true || hangsUp || isFarewell(soft[0] ?? '')) this.#end();
   }
 
@@ -690,28 +659,4 @@ export class Session {
       receivedBytes: isChunk ? (chunks?.receivedBytes ?? 0) : this.#sink?.reader.sizeBytes,
     });
   }
-}
-
-function isError({ reply, isError: told }: Answer): boolean {
-  if (told !== undefined) return told;
-  // To be hung up on is no success.
-  if (reply === '') return true;
-  const code = (typeof reply === 'string' ? reply : (reply[0] ?? '')).charCodeAt(0);
-  return code === FOUR || code === FIVE;
-}
-
-const FOUR = '4'.charCodeAt(0);
-const FIVE = '5'.charCodeAt(0);
-
-function isFarewell(reply: string): boolean {
-  return reply.startsWith('421') || reply.startsWith('521');
-}
-
-/** `soft_bounce`: what would be for good is for now. */
-function soften(line: string): string {
-  return line.replace(
-    /^5(\d\d[ -])(?:5(\.\d{1,3}\.\d{1,3}))?/,
-    (_all, rest: string, status?: string) =>
-      status === undefined ? `4${rest}` : `4${rest}4${status}`,
-  );
 }

@@ -5,8 +5,9 @@
 import type { ServerTls, TlsChoice } from '../../lib/tls/server-tls.ts';
 import { describeSession, type TlsSession } from '../../lib/tls/session-facts.ts';
 import { logHandshakeFailure, logSession } from '../../lib/tls/session-log.ts';
+import type { Answer } from './answer.ts';
 import type { Secured } from './connection.ts';
-import type { Answer, Session } from './session.ts';
+import type { Session } from './session.ts';
 import type { Word } from './words.ts';
 
 /** What may be said before TLS where TLS is a must. */

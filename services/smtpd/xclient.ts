@@ -3,9 +3,11 @@
  * it speaks for that client, and the session begins anew; with XFORWARD it only says what the log of
  * the next message shall name.
  */
+
+import type { Answer } from './answer.ts';
 import { type ClientCommand, parseClientAttributes } from './client-attributes.ts';
 import { available, type NameStatus, UNKNOWN } from './client-name.ts';
-import type { Answer, Session } from './session.ts';
+import type { Session } from './session.ts';
 import { type Forwarded, labelOf } from './transaction.ts';
 import type { Word } from './words.ts';
 
