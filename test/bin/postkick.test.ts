@@ -77,9 +77,10 @@ for (const maker of MAKERS) {
     assert.deepEqual(await kick(directories[0], args, maker), { status: 0, stderr: '' });
     assert.ok(waits, 'the one with an hour waits');
     assert.doesNotMatch(short.drain(), /W/);
-    long.drain();
+    // It may write as soon as there is room: while we take the rest.
+    const taken = long.drain();
     assert.deepEqual(await waiting, { status: 0, stderr: '' });
-    assert.match(long.drain(), /W/);
+    assert.match(taken + long.drain(), /W/);
   });
 }
 
