@@ -8,6 +8,22 @@ export const NOT_BUILT = [
   'tls_eecdh_ultra_curve',
 ] as const;
 
+/** These have one name for all. */
+export const COMMON_TLS_PARAMETERS = [
+  'tls_append_default_CA',
+  'tls_disable_workarounds',
+  'tls_eecdh_auto_curves',
+  'tls_export_cipherlist',
+  'tls_high_cipherlist',
+  'tls_low_cipherlist',
+  'tls_medium_cipherlist',
+  'tls_null_cipherlist',
+  'tls_preempt_cipherlist',
+  'tls_server_sni_maps',
+  'tls_ssl_options',
+  'tlsmgr_service_name',
+] as const;
+
 /** As smtpd calls them. */
 export const SERVER_TLS_PARAMETERS = [
   'smtpd_enforce_tls',
@@ -36,17 +52,7 @@ export const SERVER_TLS_PARAMETERS = [
   'smtpd_tls_security_level',
   'smtpd_tls_wrappermode',
   'smtpd_use_tls',
-  'tls_append_default_CA',
-  'tls_disable_workarounds',
-  'tls_eecdh_auto_curves',
-  'tls_export_cipherlist',
-  'tls_high_cipherlist',
-  'tls_low_cipherlist',
-  'tls_medium_cipherlist',
-  'tls_null_cipherlist',
-  'tls_preempt_cipherlist',
-  'tls_server_sni_maps',
-  'tls_ssl_options',
+  ...COMMON_TLS_PARAMETERS,
   ...NOT_BUILT,
 ] as const;
 

@@ -7,7 +7,6 @@ export const TLS_PARAMETERS = [
   'smtpd_client_new_tls_session_rate_limit',
   'smtpd_starttls_timeout',
   'smtpd_tls_auth_only',
-  'tlsmgr_service_name',
 ] as const;
 
 /** What Node's TLS does not let anybody choose. */

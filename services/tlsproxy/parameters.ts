@@ -1,6 +1,6 @@
 /** The parameters that tlsproxy honours: clones of smtpd's, so that it may have others. */
 import type { ParametersOf } from '../../lib/server/service.ts';
-import type { Settings } from '../../lib/tls/server-parameters.ts';
+import { COMMON_TLS_PARAMETERS, type Settings } from '../../lib/tls/server-parameters.ts';
 
 /** Read and checked, but as in Postfix 3.7 nobody looks at them. */
 export const NOT_BUILT = [
@@ -10,19 +10,8 @@ export const NOT_BUILT = [
 ] as const;
 
 export const PARAMETERS = [
+  ...COMMON_TLS_PARAMETERS,
   ...NOT_BUILT,
-  'tls_append_default_CA',
-  'tls_disable_workarounds',
-  'tls_eecdh_auto_curves',
-  'tls_export_cipherlist',
-  'tls_high_cipherlist',
-  'tls_low_cipherlist',
-  'tls_medium_cipherlist',
-  'tls_null_cipherlist',
-  'tls_preempt_cipherlist',
-  'tls_server_sni_maps',
-  'tls_ssl_options',
-  'tlsmgr_service_name',
   'tlsproxy_enforce_tls',
   'tlsproxy_tls_CAfile',
   'tlsproxy_tls_CApath',
