@@ -78,7 +78,9 @@ export class ReplyParser {
       }
       if (end === -1 ? this.#pending.length <= this.#lineLimit : end <= this.#lineLimit) {
         if (end === -1) return undefined;
-        const line = this.#pending.subarray(0, this.#pending[end - 1] === CR ? end - 1 : end);
+        let length = end;
+        while (this.#pending[length - 1] === CR) length -= 1;
+        const line = this.#pending.subarray(0, length);
         this.#pending = this.#pending.subarray(end + 1);
         return line;
       }

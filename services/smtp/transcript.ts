@@ -8,6 +8,8 @@ import type { Reply } from '../../lib/smtp/reply.ts';
 /** So much of a dialogue tells the story. */
 const LINES_MAX = 1000;
 const LINE_LENGTH_MAX = 500;
+/** Of a line in the notice, without the blank in front. */
+const WIDTH = 78;
 
 export class Transcript {
   readonly #lines: string[] = [];
@@ -47,7 +49,7 @@ export class Transcript {
   }
 
   #add(line: string): void {
-    if (this.#lines.length < LINES_MAX) this.#lines.push(` ${line.slice(0, LINE_LENGTH_MAX)}`);
+    if (this.#lines.length < LINES_MAX) this.#lines.push(line.slice(0, LINE_LENGTH_MAX));
   }
 }
 
@@ -76,7 +78,7 @@ export function noticeOf(transcript: Transcript, facts: NoticeFacts): string[] {
     '',
     'Transcript of session follows.',
     '',
-    ...transcript.lines.flatMap((line) => wrapLine(line)),
+    ...transcript.lines.flatMap((line) => wrapLine(line, WIDTH)).map((line) => ` ${line}`),
     '',
     'For other details, see the local mail logfile',
   ];

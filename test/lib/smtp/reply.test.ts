@@ -18,9 +18,9 @@ test('a reply of one line', () => {
   assert.deepEqual(found?.reply, { code: 250, status: '2.1.0', lines: ['2.1.0 Ok'] });
 });
 
-test('a reply of many lines, with and without CR', () => {
-  const [found] = parse('250-first\n250-second\r\n250 third\n');
-  assert.deepEqual(found?.reply.lines, ['first', 'second', 'third']);
+test('a reply of many lines, with one CR, without, with more', () => {
+  const [found] = parse('250-first\n250-second\r\n250-third\r\r\n250 fourth\n');
+  assert.deepEqual(found?.reply.lines, ['first', 'second', 'third', 'fourth']);
 });
 
 test('a reply may be a bare code', () => {

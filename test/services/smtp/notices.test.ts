@@ -47,9 +47,16 @@ async function noticeFor(t: TestContext, script: PeerScript, smtp: string, main 
   return { sender, recipients, headers: neutral.slice(0, 4).sort(), body: neutral.slice(4) };
 }
 
+/** Lines that are as long as a line may be, or a little shorter or longer. */
+const LONG = [66, 67, 68, 69, 70, 71, 72, 150]
+  .map((length) => `501-${'x'.repeat(length - 2)} y`)
+  .concat(`501 ${'words and '.repeat(30)}more`)
+  .join('\r\n');
+
 const CASES: readonly [what: string, script: PeerScript, main?: Record<string, string>][] = [
   ['a command that is not understood', { RCPT: '501 5.5.4 what?' }],
   ['a greeting of the wrong kind', { CONNECT: '354 hello' }],
+  ['lines that do not fit', { RCPT: LONG }],
   ['the old form of From:', { MAIL: '503 5.5.1 no' }, { header_from_format: 'obsolete' }],
 ];
 
