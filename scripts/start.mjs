@@ -83,7 +83,15 @@ function requireNode() {
 /** npm writes this file last; it is older than the lock file after a change of packages. */
 function isInstalled() {
   const mark = 'node_modules/.package-lock.json';
-  return existsSync(mark) && statSync(mark).mtimeMs >= statSync('package-lock.json').mtimeMs - 1000;
+  if (!existsSync(mark)) return false;
+  const isNewer = statSync(mark).mtimeMs >= statSync('package-lock.json').mtimeMs - 1000;
+  return isNewer && loadsNativeModules();
+}
+
+/** They are made for one version of Node. */
+function loadsNativeModules() {
+  const code = "new (require('better-sqlite3'))(':memory:'); require('koffi');";
+  return spawnSync(process.execPath, ['-e', code], { stdio: 'ignore' }).status === 0;
 }
 
 /** Nothing that programs are made of is newer than what was built. */
