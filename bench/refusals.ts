@@ -31,7 +31,7 @@ const ENTRIES = 10_000;
 /** Sessions before the first that counts: a mail system runs for weeks, and V8 compiles what is hot. */
 const WARM_UP = 10_000;
 /** Without any event. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const TABLES = ['client', 'helo', 'sender', 'domain', 'recipient'] as const;
 
 const POSTMAP: Readonly<Record<Kind, string>> = {
