@@ -109,6 +109,7 @@ maillog_file = ${directory}/log
 maillog_file_prefixes = ${directory}
 myhostname = mx.lab.test
 inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
 `,
   );
   return directory;
