@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { after } from '../clock/clock.ts';
 import type { ParameterName } from '../config/parameters.ts';
 import { announcement, type Form, formatAttributes } from '../ipc/attributes.ts';
 import { IpcConnection } from '../ipc/connection.ts';
@@ -21,6 +22,9 @@ export interface MultiService<P extends ParameterName, S> extends Service<P, S> 
   serve(connection: IpcConnection, context: ServiceContext<P>, state: S): Promise<void>;
 }
 
+/** For a client that connects while we leave to ask what it came for. */
+const NEWCOMER_MS = 10_000;
+
 /** Runs a service that serves any number of clients at once. */
 export function runMultiServer<P extends ParameterName, S>(service: MultiService<P, S>): void {
   runDaemon(service, new MultiServer(service));
@@ -31,6 +35,8 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
   readonly #announcement: Buffer | undefined;
   readonly #connections = new Set<IpcConnection>();
   readonly #busy = new Set<IpcConnection>();
+  /** They have had an answer. */
+  readonly #served = new WeakSet<IpcConnection>();
   #daemon: Daemon<P, S> | undefined;
   #listeners: InheritedListeners | undefined;
   #timeoutMs = 0;
@@ -62,14 +68,20 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
 
   /**
    * When master is gone, or what we know is out of date, those who ask nothing just now have to go
-   * to another process.
+   * to another process: they take the end of a connection that has served them for no failure. Who has
+   * only just come is about to ask, and is answered first.
    */
   pause(why: LeaveReason): void {
     this.#listeners?.end();
     if (why !== 'master' && why !== 'tables') return;
     this.#leavesAtOnce = true;
+    this.#closeIdle((connection) => this.#served.has(connection));
+    after(NEWCOMER_MS, () => this.#closeIdle(() => true)).unref();
+  }
+
+  #closeIdle(which: (connection: IpcConnection) => boolean): void {
     for (const connection of this.#connections) {
-      if (!this.#busy.has(connection)) connection.close();
+      if (!this.#busy.has(connection) && which(connection)) connection.close();
     }
   }
 
@@ -109,6 +121,7 @@ class MultiServer<P extends ParameterName, S> implements Skeleton<P, S> {
   #becomeIdle(connection: IpcConnection): void {
     const { slots } = this.#daemon as Daemon<P, S>;
     if (!this.#busy.delete(connection)) return;
+    this.#served.add(connection);
     if (this.#leavesAtOnce) connection.close();
     if (this.#provenUseful) return;
     this.#provenUseful = true;

@@ -54,6 +54,18 @@ test('when master goes, a request is answered, idle clients are closed, and it l
   assert.deepEqual(await daemon.ended, { code: 0, signal: null });
 });
 
+test('when master goes, who has only just come is answered first', async (t) => {
+  const master = scriptedMaster(t);
+  const daemon = master.start({ program: PROGRAM, listen: SOCKET });
+  const [newcomer, idle] = [await connectTo(master), await connectTo(master)];
+  await ask(idle, 'x');
+  daemon.disconnect();
+  assert.equal(await idle.receive({ answer: str }), undefined);
+  assert.equal(await ask(newcomer, 'me too'), 'ME TOO');
+  assert.equal(await newcomer.receive({ answer: str }), undefined);
+  assert.deepEqual(await daemon.ended, { code: 0, signal: null });
+});
+
 test('a client that breaks the protocol is closed, with a warning', async (t) => {
   const master = scriptedMaster(t);
   master.start({ program: PROGRAM, listen: SOCKET });
