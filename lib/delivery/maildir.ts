@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, linkSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import { nowMicroseconds, type WallTime } from '../clock/clock.ts';
 import { isErrno } from '../os/error.ts';
 import { type FileFailure, type FileResult, fileFailure } from './file-result.ts';
@@ -18,33 +19,35 @@ export interface MaildirDelivery {
   readonly limitBytes: number;
 }
 
-/** Two messages in one microsecond on one inode: more is a broken clock. */
+/** A name is taken by chance, and hardly twice: more is a broken clock. */
 const ATTEMPTS = 10;
 let serial = 0;
 
 /** Delivers, or leaves nothing. */
 export function deliverToMaildir(delivery: MaildirDelivery): FileResult {
   const { path, message, prepended, limitBytes } = delivery;
-  const time = nowMicroseconds();
-  serial += 1;
-  // Several threads of one process deliver at a time, so the process id alone is not enough.
-  const unique = `${time.seconds}.P${process.pid}Q${serial}M${time.microseconds}.${hostPart()}`;
-  const temporary = join(path, 'tmp', unique);
-  let fd: number;
-  try {
-    fd = inDirectories(path, () => openSync(temporary, 'wx', 0o600));
-  } catch (error) {
-    return fileFailure(error, `create maildir file ${temporary}`);
-  }
+  const created = nowMicroseconds();
+  const temporary = make(path, created, temporaryName, (file) => openSync(file, 'wx', 0o600));
+  if (temporary.kind === 'failed') return temporary;
+  const { file, value: fd } = temporary;
   try {
     copyMessage(fd, message, { prepended, limitBytes });
-    return publish(path, temporary, fd, time) ?? { kind: 'delivered' };
+    return publish(path, file, fd, created) ?? { kind: 'delivered' };
   } catch (error) {
     return copyFailure(error);
   } finally {
     closeSync(fd);
-    removeFile(temporary);
+    removeFile(file);
   }
+}
+
+/**
+ * Threads of one process count their deliveries each for themselves, and may well begin the first
+ * ones in the same microsecond: only with its own number is a thread's name nobody else's.
+ */
+function temporaryName({ seconds, microseconds }: WallTime): string {
+  serial += 1;
+  return `tmp/${seconds}.P${process.pid}Q${threadId}-${serial}M${microseconds}.${hostPart()}`;
 }
 
 /**
@@ -59,26 +62,47 @@ function publish(
   created: WallTime,
 ): FileFailure | undefined {
   const { dev, ino } = fstatSync(fd);
+  const place = `V${dev.toString(16)}I${ino.toString(16)}`;
+  const nameAt = ({ seconds, microseconds }: WallTime) =>
+    `new/${seconds}.${place}M${microseconds}.${hostPart()}`;
+  const final = make(path, created, nameAt, (file) => linkSync(temporary, file));
+  if (final.kind === 'failed') return final;
+  try {
+    syncFile(fd);
+    return undefined;
+  } catch (error) {
+    removeFile(final.file);
+    throw error;
+  }
+}
+
+/** What was made, and under which name. */
+interface Made<T> {
+  readonly kind: 'made';
+  readonly file: string;
+  readonly value: T;
+}
+
+/** Makes a file in the Maildir, of another name when somebody has taken the first. */
+function make<T>(
+  path: string,
+  created: WallTime,
+  nameAt: (time: WallTime) => string,
+  action: (file: string) => T,
+): Made<T> | FileFailure {
   let time = created;
   for (let attempt = 1; ; attempt += 1) {
-    const place = `V${dev.toString(16)}I${ino.toString(16)}M${time.microseconds}`;
-    const final = join(path, 'new', `${time.seconds}.${place}.${hostPart()}`);
+    const file = join(path, nameAt(time));
     try {
-      inDirectories(path, () => linkSync(temporary, final));
+      return { kind: 'made', file, value: inDirectories(path, () => action(file)) };
     } catch (error) {
-      if (!isErrno(error, 'EEXIST') || attempt === ATTEMPTS) {
-        return fileFailure(error, `create maildir file ${final}`);
+      const taken = isErrno(error, 'EEXIST');
+      if (!taken || attempt === ATTEMPTS) {
+        // The recipient can't help it that names are taken: that may pass.
+        return fileFailure(error, `create maildir file ${file}`, taken ? '4.3.0' : '5.2.0');
       }
-      time = nowMicroseconds();
-      continue;
     }
-    try {
-      syncFile(fd);
-      return undefined;
-    } catch (error) {
-      removeFile(final);
-      throw error;
-    }
+    time = nowMicroseconds();
   }
 }
 

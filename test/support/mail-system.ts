@@ -197,7 +197,7 @@ export async function startMailSystem(
   };
   atEnd(t, () => {
     system.stop();
-    if (process.env.POSTHASTE_TEST_LOG) process.stderr.write(system.log());
+    tellFailure(t, system);
   });
   if (options.mailDirectory === true) {
     mkdirSync(join(directory, 'mail'));
@@ -205,6 +205,17 @@ export async function startMailSystem(
   }
   if (options.stopped !== true) system.start();
   return system;
+}
+
+/** How many lines of its log go with a test that fails. */
+const LOG_LINES_TOLD = 150;
+
+/** Whoever reads that a test has failed finds the log beside it: it may not happen again. */
+function tellFailure(t: TestContext, system: MailSystem): void {
+  // Node 20's own types do not know it yet.
+  if ((t as { readonly passed?: boolean }).passed !== false) return;
+  const lines = system.log().trimEnd().split('\n').slice(-LOG_LINES_TOLD);
+  for (const line of lines) t.diagnostic(line);
 }
 
 function isEmpty(system: MailSystem): boolean {

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { deliverToMaildir, type MaildirDelivery } from '../../../lib/delivery/maildir.ts';
 import { withEffectiveUser } from '../../../lib/os/identity.ts';
 import { needsRoot, scratchDirectory } from '../os/scratch.ts';
@@ -44,6 +53,60 @@ test('many messages get many names', (t) => {
   const { path, delivery } = setUp(t);
   for (let count = 0; count < 50; count += 1) deliverToMaildir(delivery);
   assert.equal(readdirSync(join(path, 'new')).length, 50);
+});
+
+/** A Maildir that can't be used: the failure tells which name the message would have had in it. */
+function brokenMaildir(directory: string): string {
+  const path = join(directory, 'broken');
+  mkdirSync(path);
+  writeFileSync(join(path, 'tmp'), '');
+  return path;
+}
+
+const nameIn = (result: unknown) =>
+  /\/tmp\/([^/\s]+): Not a directory/.exec(JSON.stringify(result))?.[1];
+
+test('a temporary name that somebody has taken is none that fails', (t) => {
+  const { directory, path, delivery } = setUp(t);
+  const time = Date.now();
+  t.mock.method(Date, 'now', () => time);
+  t.mock.method(performance, 'now', () => time - performance.timeOrigin);
+  const told = nameIn(deliverToMaildir({ ...delivery, path: brokenMaildir(directory) })) ?? '';
+  const next = told.replace(/(\d+)M/, (_, serial) => `${Number(serial) + 1}M`);
+  assert.notEqual(next, told);
+  for (const name of ['tmp', 'new', 'cur']) mkdirSync(join(path, name), { recursive: true });
+  writeFileSync(join(path, 'tmp', next), 'of somebody else');
+  assert.deepEqual(deliverToMaildir(delivery), { kind: 'delivered' });
+  assert.equal(readFileSync(join(path, 'tmp', next), 'utf8'), 'of somebody else');
+  assert.equal(readdirSync(join(path, 'new')).length, 1);
+});
+
+test('threads that begin in the same microsecond take names of their own', async (t) => {
+  const { directory, delivery } = setUp(t);
+  const step = { kind: 'maildir', ...delivery, path: brokenMaildir(directory) };
+  const identity = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, groups: [] };
+  const program = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    Date.now = () => workerData.time;
+    performance.now = () => workerData.time - performance.timeOrigin;
+    parentPort.postMessage(require(workerData.file).default(workerData.steps));
+  `;
+  const workerData = {
+    time: Date.now(),
+    file: resolve('build/workers/local-delivery.worker.cjs'),
+    steps: [{ identity, work: step }],
+  };
+  const nameOfThread = () =>
+    new Promise((done, fail) => {
+      const worker = new Worker(program, { eval: true, workerData });
+      worker.once('message', (result) => done(nameIn(result)));
+      worker.once('error', fail);
+    });
+  const [one, other] = await Promise.all([nameOfThread(), nameOfThread()]);
+  const moment = (name: unknown) => `${name}`.replace(/P.*M/, '');
+  assert.equal(moment(one), moment(other));
+  assert.match(`${one}`, /^\d+\.P/);
+  assert.notEqual(one, other);
 });
 
 test('a message that is too large leaves nothing behind', (t) => {
