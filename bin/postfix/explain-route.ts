@@ -2,12 +2,14 @@
  * What becomes of an address behind smtpd: cleanup completes it, maps it and expands aliases;
  * trivial-rewrite finds out whose it is, and which way its mail goes.
  */
+
 import { quote, unquote } from '../../lib/address/address.ts';
 import { RESOLVE } from '../../lib/clients/rewrite.ts';
 import type { Configuration } from '../../lib/config/configuration.ts';
 import { formatOrigin } from '../../lib/config/source.ts';
 import { fromText, toLogText } from '../../lib/message/byte-string.ts';
 import type { TableWatch } from '../../lib/server/table-watch.ts';
+import { placeOf } from '../../lib/table/place.ts';
 import { type Table, TableList } from '../../lib/table/table.ts';
 import { type Expanding, expandAliases } from '../../services/cleanup/recipients.ts';
 import { Rewriting } from '../../services/cleanup/rewriting.ts';
@@ -19,7 +21,6 @@ import {
 import { resolveAddress } from '../../services/trivial-rewrite/resolve.ts';
 import { rewriteAddress } from '../../services/trivial-rewrite/rewrite.ts';
 import type { Settings } from '../../services/trivial-rewrite/settings.ts';
-import { placeOf } from './table-line.ts';
 
 /** One line: what had a say, and what came of it. */
 export interface RouteStep {

@@ -1,5 +1,6 @@
 /** How `postfix explain` says what it found out. Pure. */
 
+import { placeOf } from '../../lib/table/place.ts';
 import { type Reason, reasonText, type Step } from '../../services/smtpd/verdict.ts';
 import {
   type Answered,
@@ -8,7 +9,6 @@ import {
   type Question,
 } from '../../services/smtpd/what-if.ts';
 import type { Route, RouteStep, Way } from './explain-route.ts';
-import { placeOf } from './table-line.ts';
 
 export interface Explained extends Answered {
   readonly question: Question;

@@ -1,68 +1,15 @@
-/** Aliases: alias_maps. Postfix: aliases(5). */
+/** Delivery to what an alias stands for. Postfix: aliases(5). */
 import { quote, unquote } from '../../lib/address/address.ts';
 import { lookupUser, type User } from '../../lib/os/identity.ts';
 import { TableError } from '../../lib/table/table.ts';
-import type { AliasTable } from './alias-table.ts';
+import { decideAlias, type FoundAlias, findAlias } from './alias-lookup.ts';
+import { describeAliasLoop, findAliasLoop } from './alias-loop.ts';
 import type { Branch } from './branch.ts';
 import { parseDestinations } from './destination.ts';
 import { deliverDestinations } from './expand.ts';
 import { reportExpansion } from './expansion-report.ts';
 import { withoutSuccess } from './forwarding.ts';
 import type { Progress, Run } from './run.ts';
-
-/** An alias that refers to another, and so on, is a loop when it goes on for so long. */
-const LEVEL_MAX = 100;
-
-/** What a name stands for, and where that is written. */
-export interface FoundAlias {
-  readonly name: string;
-  readonly value: string;
-  readonly table: string;
-  /** Whose rights go with it. */
-  readonly ownerUid: number;
-}
-
-/** What there is to do for an address that may be an alias. */
-export type AliasDecision =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'loop'; readonly name: string }
-  | { readonly kind: 'expand'; readonly alias: FoundAlias; readonly unmatched: Branch['suffix'] };
-
-/**
- * Looks for the address's local part, then for it without its extension.
- *
- * @throws {TableError} when a table is in trouble
- */
-export async function decideAlias(
-  tables: readonly AliasTable[],
-  branch: Branch,
-  propagates: boolean,
-): Promise<AliasDecision> {
-  const names = branch.suffix === undefined ? [branch.local] : [branch.local, branch.user];
-  for (const [at, name] of names.entries()) {
-    // An alias that names itself means the user of that name.
-    if (branch.expandedFrom?.toLowerCase() === name) continue;
-    if (branch.level > LEVEL_MAX) return { kind: 'loop', name };
-    const alias = await findAlias(tables, name, at > 0);
-    if (alias === undefined) continue;
-    return { kind: 'expand', alias, unmatched: at > 0 && propagates ? branch.suffix : undefined };
-  }
-  return { kind: 'none' };
-}
-
-/** @param partial patterns are asked for whole names only */
-export async function findAlias(
-  tables: readonly AliasTable[],
-  name: string,
-  partial: boolean,
-): Promise<FoundAlias | undefined> {
-  for (const { table, owner } of tables) {
-    if (name === '' || (partial && table.pattern)) continue;
-    const value = await table.lookup(name);
-    if (value !== undefined) return { name, value, table: table.name, ownerUid: owner };
-  }
-  return undefined;
-}
 
 /** @returns `undefined` when the address is no alias */
 export async function deliverAlias(run: Run, branch: Branch): Promise<Progress | undefined> {
@@ -90,11 +37,18 @@ async function expandAlias(
   alias: FoundAlias,
   unmatched: Branch['suffix'],
 ): Promise<Progress> {
-  run.trail.push(`alias_maps: ${alias.table} has "${alias.name}": ${alias.value}`);
+  run.trail.push(`alias_maps: ${alias.table.name} has "${alias.name}": ${alias.value}`);
   if (run.isVerification) return run.sent(branch, `aliased to ${alias.value}`);
+  // Whoever named this alias in another has looked already.
+  const loop = branch.expansion === 'alias' ? undefined : await findAliasLoop(run, branch);
+  if (loop !== undefined) {
+    const text = `alias database loop for ${describeAliasLoop(loop)}`;
+    run.warn(text);
+    return run.failed(branch, '4.4.6', text);
+  }
   const rights = aliasRights(alias);
   if (rights === 'unknown') {
-    run.warn(`cannot find alias database owner for ${alias.table}`);
+    run.warn(`cannot find alias database owner for ${alias.table.name}`);
     return run.failed(branch, '4.3.0', 'cannot find alias database owner');
   }
   const owner = await ownerOf(run, alias.name);

@@ -1,12 +1,11 @@
 /** From the destinations of a list to deliveries. */
-import { unquote } from '../../lib/address/address.ts';
-import { RESOLVE } from '../../lib/clients/rewrite.ts';
-import { type Branch, nextBranch, withUnmatched } from './branch.ts';
+import type { Branch } from './branch.ts';
 import { deliverToCommand } from './command.ts';
 import type { Destination } from './destination.ts';
 import { deliverToFile } from './file.ts';
 import { forward } from './forwarding.ts';
 import { expandInclude } from './include.ts';
+import { resolveAddress } from './resolve.ts';
 import type { Progress, Run } from './run.ts';
 
 /** Delivers to one destination after the other; a deferral ends it, as all will be tried again. */
@@ -45,25 +44,12 @@ export async function deliverAddress(
   branch: Branch,
   external: string,
 ): Promise<Progress> {
-  const { rewrite, settings } = run.local;
-  let resolution: Awaited<ReturnType<typeof rewrite.resolve>>;
-  try {
-    const address = unquote(await rewrite.rewrite('local', external));
-    resolution = await rewrite.resolve(branch.sender, address);
-  } catch (error) {
-    run.warn((error as Error).message);
-    return run.failed(branch, '4.3.0', 'address resolver failure');
+  const way = await resolveAddress(run, branch, external);
+  if (way.kind === 'failed') {
+    if (way.warning !== undefined) run.warn(way.warning);
+    return run.failed(branch, way.status, way.text);
   }
-  const { flags, recipient, transport } = resolution;
-  if ((flags & RESOLVE.FAIL) !== 0) {
-    return run.failed(branch, '4.3.0', 'address resolver failure');
-  }
-  if ((flags & RESOLVE.ERROR) !== 0) {
-    return run.failed(branch, '5.1.3', `bad recipient address syntax: ${recipient}`);
-  }
-  const address = withUnmatched(recipient, branch.unmatched);
-  const next = nextBranch(branch, address, settings.parameters);
-  const isOurs = transport === run.delivery.context.serviceName;
-  run.trail.push(`${external} is ${address}, transport ${transport}`);
-  return isOurs ? run.deliver(run, next) : forward(run, next);
+  const { next } = way;
+  run.trail.push(`${external} is ${next.recipient.address}, transport ${way.transport}`);
+  return way.kind === 'here' ? run.deliver(run, next) : forward(run, next);
 }

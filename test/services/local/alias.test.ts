@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Table, TableError } from '../../../lib/table/table.ts';
-import { decideAlias } from '../../../services/local/alias.ts';
+import { decideAlias } from '../../../services/local/alias-lookup.ts';
 import type { AliasTable } from '../../../services/local/alias-table.ts';
 import { type Branch, firstBranch } from '../../../services/local/branch.ts';
 
@@ -39,7 +39,7 @@ for (const [address, more, propagates, decision] of [
       assert.ok(found.kind === 'expand');
       const { alias, unmatched } = found;
       assert.deepEqual([alias.name, alias.value, unmatched?.extension], decision);
-      assert.equal(alias.table, 'inline:aliases');
+      assert.equal(alias.table.name, 'inline:aliases');
     }
   });
 }
