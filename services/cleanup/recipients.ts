@@ -10,6 +10,7 @@ import { isAscii, toLogText } from '../../lib/message/byte-string.ts';
 import { RECORD } from '../../lib/queue/record.ts';
 import type { TableList } from '../../lib/table/table.ts';
 import { type Message, SEND_OPTION } from './message.ts';
+import { describeNesting, type MapStep } from './nesting.ts';
 import { FLAG, STATUS } from './protocol.ts';
 
 /** The bit of trace_flags that says: this message only asks whether its recipient exists. */
@@ -214,10 +215,12 @@ export async function expandAliases(
     if (results.length > parameters.virtual_alias_expansion_limit) {
       return refuse(`${tables.parameter} map expansion size for ${address}`);
     }
-    for (let count = 0; ; count += 1) {
+    const way: MapStep[] = [];
+    for (;;) {
       const current = results[at] as string;
       if (final.has(current.toLowerCase())) break;
-      if (count >= parameters.virtual_alias_recursion_limit) {
+      if (way.length >= parameters.virtual_alias_recursion_limit) {
+        message.warn(`${tables.parameter}: ${describeNesting(way, current)}`);
         return refuse(`${tables.parameter} map nesting for ${address}`);
       }
       const before = message.errors;
@@ -227,6 +230,7 @@ export async function expandAliases(
         message.reason = '4.6.0 Alias expansion error';
         return [address];
       }
+      way.push({ address: current, found });
       const expanded = await rewriting.expand(found, current, propagate.has('virtual'));
       if (expanded.length === 0) break;
       for (const [index, external] of expanded.entries()) {

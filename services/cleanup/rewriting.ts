@@ -10,6 +10,7 @@ import { addressKeys, type FoundAddress, search } from '../../lib/table/address-
 import { TableError, type TableList } from '../../lib/table/table.ts';
 import { masquerade } from './masquerade.ts';
 import type { Message } from './message.ts';
+import { describeNesting, type MapStep } from './nesting.ts';
 import { STATUS } from './protocol.ts';
 import type { AddressPlace, PlacedTables, Settings } from './settings.ts';
 
@@ -72,9 +73,11 @@ export class Rewriting {
   async #canonical(message: Troubled, { tables }: PlacedTables, address: string): Promise<string> {
     const propagate = this.#settings.propagate.has('canonical');
     let result = address;
-    for (let count = 0; count < CANONICAL_NESTING_MAX; count += 1) {
+    const way: MapStep[] = [];
+    while (way.length < CANONICAL_NESTING_MAX) {
       const found = await this.lookup(message, tables, result);
       if (found === undefined) return result;
+      way.push({ address: result, found });
       const before = result.toLowerCase();
       const [first, ...others] = await this.expand(found, result, propagate);
       if (others.length > 0) {
@@ -85,6 +88,7 @@ export class Rewriting {
       // Where it came from: it would go round for ever.
       if (result.toLowerCase() === address.toLowerCase()) break;
     }
+    message.warn(`${tables.parameter}: ${describeNesting(way, result)}`);
     // Postfix says so, and accepts it all the same.
     message.warn(
       `unreasonable ${tables.parameter} map nesting for ${address} -- message not accepted, try again later`,

@@ -2,15 +2,12 @@
  * Aliases that lead back to themselves: looked for before anybody gets a copy, so that the mail can
  * wait for whoever mends the table, and nobody gets it again with each attempt.
  */
-import { entryLine, placeAt } from '../../lib/table/place.ts';
+import { describeLoop } from '../../lib/table/loop.ts';
 import { decideAlias, type FoundAlias } from './alias-lookup.ts';
 import { type Branch, nextBranch, withUnmatched } from './branch.ts';
 import { parseDestinations } from './destination.ts';
 import { resolveAddress } from './resolve.ts';
 import type { Run } from './run.ts';
-
-/** A larger source is not searched for a line: the process has others to serve. */
-const SEARCHED_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * The aliases on the way to one that was met before, which is the first and the last of them; or so
@@ -76,20 +73,14 @@ async function aliasAt(
   return resolution.kind === 'here' ? resolution.next : undefined;
 }
 
-/** A longer way is told without its middle. */
-const NAMES_TOLD = 10;
-
-/** `loop1: loop1 -> loop2 -> loop1; see hash:/etc/aliases, line 7`: the line that leads back. */
+/** `one: one -> two -> one; see hash:/etc/aliases, line 7`. */
 export function describeAliasLoop(loop: AliasLoop): string {
-  const names = loop.map(({ name }) => name);
-  const middle = Math.max(0, names.length - NAMES_TOLD);
-  if (middle > 0) names.splice(NAMES_TOLD / 2, middle, '...');
-  const last = loop.at(-2);
-  const place = last === undefined ? '' : `; see ${placeOf(last)}`;
-  return `${names[0]}: ${names.join(' -> ')}${place}`;
-}
-
-function placeOf({ name, table }: FoundAlias): string {
-  const line = table.lineOf?.(name) ?? entryLine(table.name, name, SEARCHED_BYTES_MAX);
-  return placeAt(table.name, line);
+  const steps = loop.slice(0, -1).map(({ name, table }, at, { length }) => ({
+    name,
+    table: table.name,
+    key: name,
+    line: at === length - 1 ? table.lineOf?.(name) : undefined,
+  }));
+  const end = loop.at(-1)?.name ?? '';
+  return `${loop[0]?.name}: ${describeLoop(steps, end)}`;
 }

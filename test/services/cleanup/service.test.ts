@@ -5,7 +5,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { CLEANUP_FLAG, CleanupClient } from '../../../lib/clients/cleanup.ts';
+import { CLEANUP_FLAG, CLEANUP_STATUS, CleanupClient } from '../../../lib/clients/cleanup.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
@@ -19,7 +19,8 @@ const SERVICES = [
   'trace unix - - n - 0 bounce',
 ];
 
-const PLAIN = message({ content: ['Subject: x', '', 'body'] });
+const PLAIN_TEXT = ['Subject: x', '', 'body'];
+const PLAIN = message({ content: PLAIN_TEXT });
 
 function start(t: TestContext, main: Readonly<Record<string, string>> = {}): Promise<MailSystem> {
   return startMailSystem(t, { main: { in_flow_delay: '0', ...main }, only: SERVICES });
@@ -122,6 +123,34 @@ test('a table in trouble: the message is not accepted now', async (t) => {
   const outcome = await submit(mail.queue, 'cleanup', PLAIN);
   assert.equal(outcome.status, '2');
   assert.equal(outcome.queue, '');
+});
+
+test('addresses that lead in a circle: the message is not accepted now, and the log tells where', async (t) => {
+  const mail = await startMailSystem(t, {
+    only: SERVICES,
+    main: {
+      virtual_alias_maps: 'texthash:$config_directory/virtual',
+      canonical_maps: 'inline:{from@x.test=other@x.test, other@x.test=from@x.test}',
+    },
+    files: { virtual: '# Circles.\na@x.test b@x.test\n@x.test\n  c@y.test\nc@y.test b@x.test\n' },
+  });
+  const submission = message({
+    sender: 'from@x.test',
+    recipients: ['a@x.test'],
+    content: PLAIN_TEXT,
+  });
+  const outcome = await submit(mail.queue, 'cleanup', submission);
+  assert.deepEqual(
+    [outcome.status, outcome.reason],
+    [`${CLEANUP_STATUS.DEFER}`, '4.6.0 Alias expansion error'],
+  );
+  await mail.waitForLog(
+    /warning: \S+: virtual_alias_maps: c@y\.test -> b@x\.test -> c@y\.test; see texthash:\S+\/virtual, line 3$/,
+  );
+  await mail.waitForLog(
+    /warning: \S+: canonical_maps: from@x\.test -> other@x\.test -> from@x\.test; see inline:/,
+  );
+  assert.deepEqual(mail.ids('incoming'), []);
 });
 
 test('an alias that expands is reported in the trace log', async (t) => {

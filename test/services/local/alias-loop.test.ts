@@ -100,6 +100,7 @@ async function check(t: TestContext, type: keyof typeof TYPES, row: Row): Promis
       alias_maps: `${type}:$config_directory/aliases`,
       alias_database: `hash:$config_directory/aliases`,
       home_mailbox: '',
+      biff: 'no',
       mail_spool_directory: '$config_directory/../mail',
       transport_maps: 'inline:{discarded.test=discard:}',
       recipient_delimiter: '+',
