@@ -16,6 +16,9 @@ export type Argument = number | bigint | string | Buffer | null;
 /** Says whether a descriptor is readable, from Node's own event loop. */
 export interface PollHandle {
   close(): void;
+  /** Whether it keeps the process alive; it does at first. */
+  ref(): void;
+  unref(): void;
 }
 
 type KoffiFunction = ReturnType<ReturnType<Koffi['load']>['func']>;

@@ -3,7 +3,8 @@ import { after } from '../clock/clock.ts';
 import type { ParameterName } from '../config/parameters.ts';
 import { type Daemon, runDaemon, type Skeleton } from './daemon.ts';
 import { die, reportFailure } from './failure.ts';
-import { InheritedListeners, listenDescriptors } from './inherited-listeners.ts';
+import { InheritedListeners, type Listeners, listenDescriptors } from './inherited-listeners.ts';
+import { LightListeners } from './light-listeners.ts';
 import { type PassedConnection, receivePassedConnection } from './passed-connection.ts';
 import type { Service, ServiceContext } from './service.ts';
 import { standardInputAndOutput } from './standard-socket.ts';
@@ -21,6 +22,11 @@ export interface ConnectionService<P extends ParameterName, S> extends Service<P
     state: S,
     passed?: PassedConnection,
   ): Promise<void>;
+  /**
+   * Whether clients that connect by TCP are given to it as a LightSocket, which is as much of a socket
+   * as text needs; not unless it says so.
+   */
+  takesLightSockets?(context: ServiceContext<P>): boolean;
 }
 
 /** A client that does not take its last reply must not hold a slot for long. */
@@ -38,7 +44,7 @@ class ConnectionServer<P extends ParameterName, S> implements Skeleton<P, S> {
   /** Accepted beyond our slots: a kernel may give us two at once. They wait, nobody is dropped. */
   readonly #surplus: Socket[] = [];
   #daemon: Daemon<P, S> | undefined;
-  #listeners: InheritedListeners | undefined;
+  #listeners: Listeners | undefined;
 
   constructor(service: ConnectionService<P, S>) {
     this.#service = service;
@@ -51,12 +57,17 @@ class ConnectionServer<P extends ParameterName, S> implements Skeleton<P, S> {
       this.#accept(standardInputAndOutput());
       return;
     }
-    this.#listeners = new InheritedListeners(
-      listenDescriptors(options.sockets),
-      { paused: options.transportType === 'pass' },
-      (socket) => this.#accept(socket),
-      (error) => die(context.log, error),
-    );
+    const descriptors = listenDescriptors(options.sockets);
+    const accept = (socket: Socket) => this.#accept(socket);
+    this.#listeners =
+      options.transportType === 'inet' && this.#service.takesLightSockets?.(context) === true
+        ? new LightListeners(descriptors, accept, (error) => reportFailure(context.log, error))
+        : new InheritedListeners(
+            descriptors,
+            { paused: options.transportType === 'pass' },
+            accept,
+            (error) => die(context.log, error),
+          );
     this.#listeners.listen();
   }
 

@@ -12,11 +12,25 @@ export interface ListenerOptions {
   readonly paused?: boolean;
 }
 
+/** Listening sockets that clients are accepted from. */
+export interface Listeners {
+  readonly isListening: boolean;
+  /** Accepts clients from now on. */
+  listen(): void;
+  /** Accepts no more; from within the handler of a connection, not even the next in the queue. */
+  pause(): void;
+  /**
+   * Gives the sockets up for good. Clients that we still have may keep us for long, and when master
+   * has died the next one needs the address.
+   */
+  end(): void;
+}
+
 /**
  * The listening sockets that master handed down. Each time we listen on a copy: closing that
  * stops accepting, while clients go on queueing at the original, for us or another process.
  */
-export class InheritedListeners {
+export class InheritedListeners implements Listeners {
   #fds: readonly number[];
   readonly #options: ListenerOptions;
   readonly #onConnection: (socket: Socket) => void;
@@ -40,23 +54,17 @@ export class InheritedListeners {
     return this.#servers.length > 0;
   }
 
-  /** Accepts clients from now on. */
   listen(): void {
     if (this.isListening) return;
     this.#servers = this.#fds.map((fd) => this.#listenOn(fd));
   }
 
-  /** Accepts no more; from within the handler of a connection, not even the next in the queue. */
   pause(): void {
     const servers = this.#servers;
     this.#servers = [];
     for (const server of servers) server.close();
   }
 
-  /**
-   * Gives the sockets up for good. Clients that we still have may keep us for long, and when master
-   * has died the next one needs the address.
-   */
   end(): void {
     this.pause();
     for (const fd of this.#fds) closeSync(fd);

@@ -4,11 +4,13 @@
  * command at a time, and what a command means and answers is the session's: the package's own
  * commands are never reached.
  */
+import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import { after, monotonic, type Timer } from '../../lib/clock/clock.ts';
+import { type Destination, LightSocket } from '../../lib/net/light-socket.ts';
 import { withoutStackTraces } from '../../lib/os/error.ts';
 import type { ClientHello } from '../../lib/tls/client-hello.ts';
 import { readClientHello } from '../../lib/tls/hello-reader.ts';
@@ -175,7 +177,15 @@ class SmtpdConnection extends SMTPConnection implements Connection {
 
   /** Called by the base class, before any field of ours is there. */
   override _createParser(): SMTPStream {
-    return new Intake(this);
+    return this._lightSocket === undefined
+      ? new Intake(this)
+      : (new LightIntake(this) as unknown as SMTPStream);
+  }
+
+  /** The socket, as long as it is none of Node's. */
+  get _lightSocket(): LightSocket | undefined {
+    const socket: unknown = this._socket;
+    return socket instanceof LightSocket ? socket : undefined;
   }
 
   get pending(): Buffer {
@@ -192,13 +202,18 @@ class SmtpdConnection extends SMTPConnection implements Connection {
 
   async open(): Promise<void> {
     const socket = this._socket;
-    socket.on('close', () => this.#close());
-    socket.on('error', () => socket.destroy());
+    this.#own(socket);
     if (this._parser) socket.pipe(this._parser);
     if (socket.destroyed) this.#close();
+    if (this._lightSocket !== undefined) return;
     // In the first turn the event loop learns of the socket, in the second it reads.
     await turn();
     await turn();
+  }
+
+  #own(socket: Socket): void {
+    socket.on('close', () => this.#close());
+    socket.on('error', () => socket.destroy());
   }
 
   start(): void {
@@ -226,8 +241,8 @@ class SmtpdConnection extends SMTPConnection implements Connection {
 
   async startTls(handshake: Handshake): Promise<Secured | undefined> {
     this.#flush();
-    const socket = this._socket;
-    if (this._parser) socket.unpipe(this._parser);
+    if (this._parser) this._socket.unpipe(this._parser);
+    const socket = this.#takeOver();
     const early = this.#input.takeAll();
     if (!handshake.isWrapped) while (socket.read() !== null);
     else if (early.length > 0) socket.unshift(early);
@@ -253,6 +268,16 @@ class SmtpdConnection extends SMTPConnection implements Connection {
       limit.stop();
       this.#failHandshake = undefined;
     }
+  }
+
+  /** TLS needs one of Node's own sockets. */
+  #takeOver(): Socket {
+    const light = this._lightSocket;
+    if (light === undefined || light.destroyed) return this._socket;
+    light.removeAllListeners();
+    this._socket = light.takeOver();
+    this.#own(this._socket);
+    return this._socket;
   }
 
   /** The package's upgrade. Its input is a new one: nothing of what was plain text can reach it. */
@@ -385,8 +410,10 @@ class SmtpdConnection extends SMTPConnection implements Connection {
 
   #flush(): void {
     if (this.#unsent === '' || !this.isOpen) return;
+    const light = this._lightSocket;
     // Clients that have left are many, and what Node throws for each would be for nobody to see.
-    withoutStackTraces(() => this._socket.write(this.#unsent));
+    if (light === undefined) withoutStackTraces(() => this._socket.write(this.#unsent));
+    else light.write(this.#unsent);
     this.#unsent = '';
   }
 
@@ -450,6 +477,26 @@ class Intake extends SMTPStream {
 
   /** The input has ended. What is left of it is no whole line. */
   override _flushData(): void {
+    this.#connection.endInput();
+  }
+}
+
+/** The same, for input of a LightSocket: all of it is plain text, and none of it a stream's. */
+class LightIntake extends EventEmitter implements Destination {
+  /** Set by the package. */
+  isClosed = false;
+  readonly #connection: SmtpdConnection;
+
+  constructor(connection: SmtpdConnection) {
+    super();
+    this.#connection = connection;
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.#connection.take(chunk);
+  }
+
+  end(): void {
     this.#connection.endInput();
   }
 }

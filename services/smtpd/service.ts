@@ -80,6 +80,8 @@ export const smtpd: ConnectionService<Name, Smtpd> = {
   async serve(socket: Socket, _context, state, passed) {
     await new Session(socket, state, passed ?? (await state.endpointsOf(socket))).run();
   },
+  // The header of a proxy is read from one of Node's.
+  takesLightSockets: ({ parameters }) => parameters.smtpd_upstream_proxy_protocol === '',
   stop: (_context, state) => state.close(),
 };
 
