@@ -9,6 +9,7 @@ import { epoll, READABLE, WRITABLE } from '../os/epoll.ts';
 import {
   endpointOf,
   type InetEndpoint,
+  peekInto,
   receiveInto,
   sendFrom,
   shutdownWrite,
@@ -27,6 +28,7 @@ export interface Destination {
 const INPUT = Buffer.allocUnsafeSlow(64 * 1024);
 /** Replies are written from here; longer ones have a buffer of their own. */
 const OUTPUT = Buffer.allocUnsafeSlow(16 * 1024);
+const NOWHERE: InetEndpoint = { address: '', port: 0 };
 /** Of a character in UTF-8. */
 const BYTES_MAX = 3;
 
@@ -46,6 +48,8 @@ export class LightSocket extends EventEmitter {
   #awaited = 0;
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
+  /** Somebody waits for input that is to stay where it is. */
+  #onPeek: (() => void) | undefined;
   destroyed = false;
 
   /** @param local where the client has connected to; asked for when it is not told */
@@ -73,8 +77,9 @@ export class LightSocket extends EventEmitter {
   }
 
   get #here(): InetEndpoint {
-    this.#local ??= endpointOf(this.#fd);
-    return this.#local;
+    // The number of what is closed may be somebody else's by now.
+    if (!this.destroyed) this.#local ??= endpointOf(this.#fd);
+    return this.#local ?? NOWHERE;
   }
 
   get writable(): boolean {
@@ -88,6 +93,7 @@ export class LightSocket extends EventEmitter {
 
   /** Hands input on from now on: at once what has come already. */
   pipe(destination: Destination): void {
+    if (this.destroyed) return;
     this.#destination = destination;
     destination.on('drain', this.#onDrain);
     this.#isPaused = false;
@@ -105,6 +111,21 @@ export class LightSocket extends EventEmitter {
   resume(): void {
     this.#isPaused = false;
     this.#await();
+  }
+
+  /** Resolves when there is something to read, be it the end; or when the socket is closed. */
+  untilReadable(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onPeek = resolve;
+      this.resume();
+      if (this.destroyed) resolve();
+    });
+  }
+
+  /** What has come, at most 64 KB of it; it stays to be read. Nothing at the end, or without a peer. */
+  peek(): Buffer {
+    const count = this.destroyed ? 0 : (peekInto(this.#fd, INPUT) ?? 0);
+    return Buffer.from(INPUT.subarray(0, Math.max(0, count)));
   }
 
   /** @returns whether the system has taken all of it */
@@ -158,6 +179,8 @@ export class LightSocket extends EventEmitter {
     this.#unsent = [];
     this.#unsentBytes = 0;
     this.unpipe();
+    this.#onPeek?.();
+    this.#onPeek = undefined;
   }
 
   readonly #onDrain = (): void => {
@@ -168,10 +191,18 @@ export class LightSocket extends EventEmitter {
     // Trouble, or the end of both directions, is for whoever tries.
     if (this.#unsentBytes > 0 && events !== READABLE) this.#sendRest();
     if (this.destroyed || events === WRITABLE) return;
-    if (!this.#isPaused && !this.#inputEnded) this.#read();
+    if (this.#onPeek !== undefined) this.#endPeek();
+    else if (!this.#isPaused && !this.#inputEnded) this.#read();
     // Who waits for nothing is not told of anything, or would be told for ever.
     else this.#await();
   };
+
+  #endPeek(): void {
+    this.#isPaused = true;
+    this.#await();
+    this.#onPeek?.();
+    this.#onPeek = undefined;
+  }
 
   #read(): void {
     const count = receiveInto(this.#fd, INPUT);

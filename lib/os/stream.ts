@@ -16,6 +16,7 @@ const ifIndextoname = declare<string | null>(
 );
 
 const OURS = 0o4000 | 0o2000000;
+const MSG_PEEK = 0x02;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
@@ -82,6 +83,12 @@ function readAddress(): InetEndpoint {
  */
 export function receiveInto(fd: number, bytes: Buffer): number | undefined {
   const count = Number(recv(fd, bytes, bytes.length, MSG_DONTWAIT));
+  return count >= 0 ? count : isNotNow() ? undefined : -1;
+}
+
+/** The same, but what is read stays to be read again. */
+export function peekInto(fd: number, bytes: Buffer): number | undefined {
+  const count = Number(recv(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_PEEK));
   return count >= 0 ? count : isNotNow() ? undefined : -1;
 }
 

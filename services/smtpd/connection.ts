@@ -12,7 +12,7 @@ import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import { after, monotonic, type Timer } from '../../lib/clock/clock.ts';
 import { type Destination, LightSocket } from '../../lib/net/light-socket.ts';
 import { withoutStackTraces } from '../../lib/os/error.ts';
-import type { ClientHello } from '../../lib/tls/client-hello.ts';
+import { type ClientHello, parseClientHello } from '../../lib/tls/client-hello.ts';
 import { readClientHello } from '../../lib/tls/hello-reader.ts';
 import type { SecureContext, TLSSocket } from '../../lib/tls/server-context.ts';
 import { CommandInput, type Line } from './command-input.ts';
@@ -77,8 +77,12 @@ export interface Connection {
   readonly pending: Buffer;
   readonly hasPending: boolean;
   readonly isOpen: boolean;
-  /** Takes in what the client sends, which waits for `start`; it hears what is said already. */
-  open(): Promise<void>;
+  /**
+   * Takes in what the client sends, which waits for `start`; it hears what is said already.
+   *
+   * @param isWrapped all that the client sends is TLS, and left for that
+   */
+  open(isWrapped: boolean): Promise<void>;
   /** Hands out commands from now on. */
   start(): void;
   /** Sends whole reply lines; those to commands that came together leave together. */
@@ -200,12 +204,14 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     return !this.#ended && !this._socket.destroyed;
   }
 
-  async open(): Promise<void> {
+  async open(isWrapped: boolean): Promise<void> {
     const socket = this._socket;
     this.#own(socket);
+    const light = this._lightSocket;
+    if (light !== undefined && isWrapped) return;
     if (this._parser) socket.pipe(this._parser);
     if (socket.destroyed) this.#close();
-    if (this._lightSocket !== undefined) return;
+    if (light !== undefined) return;
     // In the first turn the event loop learns of the socket, in the second it reads.
     await turn();
     await turn();
@@ -242,10 +248,6 @@ class SmtpdConnection extends SMTPConnection implements Connection {
   async startTls(handshake: Handshake): Promise<Secured | undefined> {
     this.#flush();
     if (this._parser) this._socket.unpipe(this._parser);
-    const socket = this.#takeOver();
-    const early = this.#input.takeAll();
-    if (!handshake.isWrapped) while (socket.read() !== null);
-    else if (early.length > 0) socket.unshift(early);
     this.#failHandshake = (why) => {
       this.#failHandshake = undefined;
       handshake.onFailure(why);
@@ -253,8 +255,7 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     };
     const limit = after(handshake.limitMs, () => this.#failHandshake?.('Connection timed out'));
     try {
-      const hello = await readClientHello(socket);
-      if (hello === undefined && socket.readableEnded) this.#failHandshake?.('lost connection');
+      const hello = await this.#awaitHello(handshake.isWrapped);
       if (!this.isOpen) return undefined;
       const context = await handshake.choose(hello);
       if (!this.isOpen) return undefined;
@@ -268,6 +269,25 @@ class SmtpdConnection extends SMTPConnection implements Connection {
       limit.stop();
       this.#failHandshake = undefined;
     }
+  }
+
+  /** Waits for the ClientHello, and leaves it where OpenSSL will read it. */
+  async #awaitHello(isWrapped: boolean): Promise<ClientHello | undefined> {
+    const early = this.#input.takeAll();
+    const light = this._lightSocket;
+    if (light !== undefined) {
+      await light.untilReadable();
+      if (light.destroyed) return undefined;
+      const hello = parseClientHello(light.peek());
+      // Most come in one piece.
+      if (hello !== 'more') return hello;
+    }
+    const socket = this.#takeOver();
+    if (light === undefined && !isWrapped) while (socket.read() !== null);
+    else if (early.length > 0 && isWrapped) socket.unshift(early);
+    const hello = await readClientHello(socket);
+    if (hello === undefined && socket.readableEnded) this.#failHandshake?.('lost connection');
+    return hello;
   }
 
   /** TLS needs one of Node's own sockets. */
@@ -284,6 +304,7 @@ class SmtpdConnection extends SMTPConnection implements Connection {
   #upgrade(context: SecureContext, asksForCertificate: boolean): Promise<TLSSocket | undefined> {
     return new Promise((resolve) => {
       this.#input.takeAll();
+      this.#takeOver();
       this.#owner.prepare(context, asksForCertificate);
       this.once('close', () => resolve(undefined));
       this.upgrade(

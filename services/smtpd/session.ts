@@ -152,7 +152,7 @@ export class Session {
   /** Serves the client; resolves when it has gone. Never throws. */
   async run(): Promise<void> {
     try {
-      await this.connection.open();
+      await this.connection.open(this.smtpd.tls?.demands.isWrapped === true);
       await this.#identify();
       if (!(await this.#startWrapped())) return;
       await this.#greet();
