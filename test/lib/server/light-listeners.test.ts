@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { isOpen } from '../../../lib/os/descriptors.ts';
-import { isErrno } from '../../../lib/os/error.ts';
+import { checked, isErrno } from '../../../lib/os/error.ts';
+import { declare } from '../../../lib/os/native.ts';
 import { bindInet } from '../../../lib/os/sockets.ts';
 import { endpointOf } from '../../../lib/os/stream.ts';
 import { LightListeners } from '../../../lib/server/light-listeners.ts';
@@ -39,6 +39,20 @@ function setUp(t: TestContext) {
   return { fd, listeners, clients, troubles, told, newClient };
 }
 
+const prlimit = declare('int prlimit(int pid, int resource, void *wanted, void *found)');
+const RLIMIT_NOFILE = 7;
+
+/** Changes how many descriptors this process may have. @returns how many it could have before */
+function swapLimit(soft?: number): number {
+  const limit = Buffer.alloc(16);
+  checked(prlimit(0, RLIMIT_NOFILE, null, limit), 'prlimit', 'this process');
+  const before = Number(limit.readBigUInt64LE());
+  if (soft === undefined) return before;
+  limit.writeBigUInt64LE(BigInt(soft));
+  checked(prlimit(0, RLIMIT_NOFILE, limit, null), 'prlimit', 'this process');
+  return before;
+}
+
 test('whoever serves a client may say that it is enough', async (t) => {
   const { fd, listeners, clients, told, newClient } = setUp(t);
   await newClient();
@@ -66,20 +80,16 @@ test('without a descriptor to spare, clients wait until there is one', async (t)
   await eventually('a client', () => clients.length === 1);
   listeners.pause();
   const late = await newClient();
-  const limit = (soft: string) =>
-    spawnSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${soft}:`]).status;
-  const [before = ''] = /^Max open files\s+(\d+)/m
-    .exec(spawnSync('cat', [`/proc/${process.pid}/limits`], { encoding: 'utf8' }).stdout)
-    ?.slice(1) ?? [''];
-  atEnd(t, () => limit(before));
+  const before = swapLimit();
+  atEnd(t, () => swapLimit(before));
   // The lowest number that is free is one too many.
   const free = openSync('/dev/null', 'r');
   closeSync(free);
-  assert.equal(limit(`${free}`), 0);
+  swapLimit(free);
   listeners.listen();
   await eventually('trouble', () => troubles.length === 1);
   assert.ok(isErrno(troubles[0], 'EMFILE'), `${troubles[0]}`);
-  limit(before);
+  swapLimit(before);
   await eventually('the other', () => clients.length === 2);
   assert.deepEqual([client.destroyed, late.destroyed], [false, false]);
 });
