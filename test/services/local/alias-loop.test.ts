@@ -7,6 +7,7 @@ import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { needsRoot } from '../../lib/os/scratch.ts';
+import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 
 /** Accounts that every Linux system has. */
@@ -125,6 +126,7 @@ async function check(t: TestContext, type: keyof typeof TYPES, row: Row): Promis
     assert.equal(line.slice(line.indexOf('dsn=')), `dsn=4.4.6, status=deferred (${text})`);
     assert.ok(mail.log().includes(`: warning: ${text}\n`));
     assert.deepEqual([copiesOf(mail, ANN), copiesOf(mail, BOB)], [0, 0]);
+    await eventually('the message to wait', () => mail.ids('deferred').length === 1);
     writeFileSync(source, written(row.mended ?? ''));
     publish();
     assert.equal(mail.run('postqueue', ['-f']).status, 0);
