@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeCertificates } from '../../support/certificates.ts';
-import { isReadyFile } from '../../support/ready-file.ts';
+import { readyFiles } from '../../support/ready-file.ts';
 import { type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
 import type { Session } from './compare.ts';
 import { type Step, send } from './dialogue.ts';
@@ -90,10 +90,8 @@ test('local_header_rewrite_clients has the same clients as in Postfix', {
 /** Takes all messages out of the queue. @returns how each is to be rewritten */
 function takeContexts({ mail, doors }: ServerPair): Record<Maker, string[]> {
   const contexts: Record<Maker, string[]> = { ours: [], real: [] };
-  for (const id of mail.ids('incoming').sort()) {
-    const path = join(mail.queue, 'incoming', id);
-    // What was refused may have a file that is going to be removed.
-    if (!isReadyFile(path)) continue;
+  // What was refused may have a file that is going to be removed.
+  for (const { path } of readyFiles(join(mail.queue, 'incoming'))) {
     const text = readFileSync(path, 'latin1');
     rmSync(path);
     const host = /server_address=([\d.]+)/.exec(text)?.[1];

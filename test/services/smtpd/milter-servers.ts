@@ -2,7 +2,7 @@
  * Postfix's smtpd and ours, each before Postfix's cleanup and ours: four ways for a message to meet a
  * milter. All are in one mail system; who a client is decides which milters it gets.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { QueueFile } from '../../../lib/queue/queue-file.ts';
@@ -10,7 +10,7 @@ import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { type MilterPeer, type MilterScript, startMilterPeer } from '../../support/milter-peer.ts';
 import { freePort } from '../../support/ports.ts';
-import { isReadyFile } from '../../support/ready-file.ts';
+import { readyFiles } from '../../support/ready-file.ts';
 import { commandOf, type Maker } from '../../support/real-postfix.ts';
 import { converse, type Door, type Step } from './dialogue.ts';
 
@@ -209,10 +209,7 @@ function isLogged(lines: readonly string[], replies: readonly string[]): boolean
 
 function messages(queue: string) {
   return ['incoming', 'hold'].flatMap((name) =>
-    readdirSync(join(queue, name))
-      .filter((id) => !id.includes('.'))
-      .map((id) => ({ queue: name, id, path: join(queue, name, id) }))
-      .filter(({ path }) => isReadyFile(path)),
+    readyFiles(join(queue, name)).map((file) => ({ queue: name, ...file })),
   );
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isReadyFile } from '../../support/ready-file.ts';
+import { readyFiles } from '../../support/ready-file.ts';
 import { type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
 import { parseRecords } from '../../support/records.ts';
 import type { Session } from './compare.ts';
@@ -109,9 +109,7 @@ test('postmaster is told of the same sessions as by Postfix', {
 /** A notice is there before its session ends in the log. */
 function takeNotices({ mail, doors }: ServerPair, name: string): Record<Maker, string[][]> {
   const notices: Record<Maker, string[][]> = { ours: [], real: [] };
-  for (const id of mail.ids('incoming').sort()) {
-    const path = join(mail.queue, 'incoming', id);
-    if (!isReadyFile(path)) continue;
+  for (const { id, path } of readyFiles(join(mail.queue, 'incoming'))) {
     const text = readFileSync(path);
     rmSync(path);
     const maker = /-(ours|real)-/.exec(text.toString('latin1'))?.[1] as Maker | undefined;

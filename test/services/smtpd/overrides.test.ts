@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { edit, startMilterPeer } from '../../support/milter-peer.ts';
-import { isReadyFile } from '../../support/ready-file.ts';
+import { readyFiles } from '../../support/ready-file.ts';
 import { commandOf, type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
 import { type RecordText, toBytes } from '../../support/records.ts';
 import { send } from './dialogue.ts';
@@ -66,7 +66,7 @@ const MAKERS = ['ours', 'real'] as const satisfies readonly Maker[];
 
 /** The first message that cleanup is done with. */
 function readyMessage(mail: MailSystem): string | undefined {
-  return mail.ids('incoming').find((id) => isReadyFile(join(mail.queue, 'incoming', id)));
+  return readyFiles(join(mail.queue, 'incoming'))[0]?.id;
 }
 
 /** Every file is another, and so is what each option leaves out. */

@@ -4,10 +4,10 @@
  * nobody gets a second message in, except in the mode that allows it.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isReadyFile } from '../../support/ready-file.ts';
+import { readyFiles } from '../../support/ready-file.ts';
 import { type Maker, whyNoPostfix } from '../../support/real-postfix.ts';
 import { Dialogue, type Door, send } from './dialogue.ts';
 import { recordsOf } from './milter-servers.ts';
@@ -94,16 +94,13 @@ async function offer(door: Door, end: string, incoming: string): Promise<Outcome
 
 /** Those that were answered for; what was refused leaves nothing behind. */
 function takeMessages(incoming: string, count: number): string[][] {
-  const paths = readdirSync(incoming)
-    .filter((id) => !id.includes('.'))
-    .map((id) => join(incoming, id))
-    .filter(isReadyFile);
-  assert.equal(paths.length, count);
-  const messages = paths.map((path) =>
+  const files = readyFiles(incoming);
+  assert.equal(files.length, count);
+  const messages = files.map(({ path }) =>
     recordsOf(path).filter(
       (record) => /^[NLS] /.test(record) && !/^N (?:Received:|Message-Id:|\t)/.test(record),
     ),
   );
-  for (const path of paths) rmSync(path);
+  for (const { path } of files) rmSync(path);
   return messages.sort();
 }
