@@ -5,6 +5,7 @@
  *   npm run bench -- discard maildir   some of them; `messages=2000` and `rounds=2` change the load
  *   npm run bench -- warmup=20         after that many others; the first start every daemon
  *   npm run bench -- programs=1        with the CPU time of each program
+ *   npm run bench -- ours=1            without real Postfix
  *
  * Absolute numbers depend on the machine and on the hour; the ratios are what counts. Each row is
  * run several times for each system, and the median is shown. Run as root, with Debian's postfix
@@ -65,7 +66,8 @@ async function main(): Promise<void> {
   const warmUp = option('warmup', WARM_UP);
   const tellsPrograms = option('programs', 0) !== 0;
   const wanted = words.filter((word) => !word.includes('='));
-  const kinds: Kind[] = hasPostfix() ? ['postfix', 'posthaste'] : ['posthaste'];
+  const compares = hasPostfix() && option('ours', 0) === 0;
+  const kinds: Kind[] = compares ? ['postfix', 'posthaste'] : ['posthaste'];
   const rows = TARGETS.filter(({ name }) => wanted.length === 0 || wanted.includes(name)).flatMap(
     (target) => [false, true].map((keepsConnection) => ({ ...target, keepsConnection })),
   );

@@ -1,4 +1,5 @@
 /** Advisory locks on open files: flock(2) and fcntl(2). */
+import { constants } from 'node:os';
 import { OsError } from './error.ts';
 import { declare, lastError, nameOf } from './native.ts';
 
@@ -43,6 +44,31 @@ export function fcntlLock(fd: number, mode: LockMode, options: LockOptions = {})
   lock.writeInt16LE(FCNTL[mode], 0);
   const command = options.wait ? F_OFD_SETLKW : F_OFD_SETLK;
   return taken(() => fcntlCall(fd, command, lock), 'fcntl', fd);
+}
+
+const fcntlNumberCall = declare('int fcntl(int fd, int command, int argument)');
+const F_SETSIG = 10;
+const F_SETLEASE = 1024;
+
+/**
+ * Whether nobody else has a file open that is open here once. It is asked for a write lease, which
+ * fcntl(2) has only for those, and the owner of the file.
+ *
+ * @throws {OsError} when its file system knows no leases
+ */
+export function isOpenOnceOnly(fd: number): boolean {
+  // Whoever opens it while there is a lease waits, and has a signal sent: not one that ends us.
+  if (fcntlNumberCall(fd, F_SETSIG, constants.signals.SIGURG) < 0) throw leaseError(fd);
+  if (fcntlNumberCall(fd, F_SETLEASE, FCNTL.exclusive) < 0) {
+    if (nameOf(lastError()) === 'EAGAIN') return false;
+    throw leaseError(fd);
+  }
+  if (fcntlNumberCall(fd, F_SETLEASE, FCNTL.unlock) < 0) throw leaseError(fd);
+  return true;
+}
+
+function leaseError(fd: number): OsError {
+  return new OsError('fcntl lease', fd, lastError());
 }
 
 function taken(lock: () => number, call: string, fd: number): boolean {

@@ -20,13 +20,14 @@ import { errorText, isErrno } from '../os/error.ts';
 import { syncFileSystem } from '../os/files.ts';
 import { flock } from '../os/locks.ts';
 import { commitSync } from './commit.ts';
-import { JOURNAL_FOLDER } from './journal.ts';
 import { type JournalEntry, parseEntries } from './journal-entry.ts';
+import { JOURNAL_FOLDER } from './journal-folder.ts';
 import { isReady, QUEUE_FILE_MODE } from './queue-file.ts';
 import { parseQueueId } from './queue-id.ts';
 import { type Hashing, type QueueName, queuePath } from './queue-path.ts';
 import { RECORD } from './record.ts';
 import { scanQueue } from './scan.ts';
+import { removeAbandonedSpares, SPARE_FOLDER } from './spare-files.ts';
 
 export interface RecoveryOptions {
   /** Which start of the machine this is; without it there is no journal. */
@@ -65,6 +66,7 @@ export function recoverJournals(options: RecoveryOptions): void {
       restarted = recoverFamily(family, options) || restarted;
     }
     if (restarted) removeEmpty(options);
+    removeAbandonedSpares();
     commitSync(folder);
   } catch (error) {
     // What is in it can wait for the next start; mail that comes now can't.
@@ -78,6 +80,7 @@ export function recoverJournals(options: RecoveryOptions): void {
 function* abandonedFamilies(): Generator<Family, void, undefined> {
   const families = new Map<string, string[]>();
   for (const name of readdirSync(JOURNAL_FOLDER)) {
+    if (name === basename(SPARE_FOLDER)) continue;
     const family = name.slice(0, name.lastIndexOf('.'));
     families.set(family, [...(families.get(family) ?? []), `${JOURNAL_FOLDER}/${name}`]);
   }

@@ -10,14 +10,14 @@
  */
 import { closeSync, fstatSync, mkdirSync, openSync, unlinkSync, writevSync } from 'node:fs';
 import { Gate } from '../async/gate.ts';
-import { every, monotonic, nowMicroseconds, type Timer } from '../clock/clock.ts';
+import { every, monotonic, type Timer } from '../clock/clock.ts';
 import { isErrno } from '../os/error.ts';
 import { flock } from '../os/locks.ts';
 import { commit, commitData, commitSync } from './commit.ts';
 import { formatEntry } from './journal-entry.ts';
+import { familyName, JOURNAL_FOLDER } from './journal-folder.ts';
+import { hasOneName, type SpareFile, SpareFiles } from './spare-files.ts';
 
-/** Below the queue directory. */
-export const JOURNAL_FOLDER = 'journal';
 /** A longer message is synced by itself. */
 const MESSAGE_BYTES_MAX = 256 * 1024;
 /** A segment is used again when it is full and nobody needs it: overwriting is cheap, growing is not. */
@@ -29,6 +29,10 @@ const BATCH_MAX = 250;
 const PATIENCE_MS = 5000;
 const SWEEP_MS = 1000;
 const SYNCS_AT_ONCE = 4;
+/** With fewer messages to hold than this, a new queue file costs nobody time. */
+const BUSY_MIN = 8;
+/** How many messages are looked at for one that is gone. */
+const LOOKS_MAX = 4;
 
 export interface JournalOptions {
   /** Which start of the machine this is: lib/os/boot.ts. */
@@ -48,6 +52,8 @@ export interface WrittenFile {
    * the message, and its client will bring it again.
    */
   readonly complete: () => void;
+  /** That it is to be used again. */
+  readonly spare?: SpareFile | undefined;
 }
 
 interface Waiting extends WrittenFile {
@@ -56,9 +62,7 @@ interface Waiting extends WrittenFile {
 }
 
 /** A message that the journal answers for. */
-interface Held {
-  readonly fd: number;
-  readonly path: string;
+interface Held extends Pick<WrittenFile, 'fd' | 'path' | 'spare'> {
   readonly sequence: number;
   readonly segment: Segment;
   readonly since: number;
@@ -78,6 +82,7 @@ interface Segment {
 export class Journal {
   readonly #options: JournalOptions;
   readonly #family = familyName();
+  readonly #spares: SpareFiles;
   readonly #segments: Segment[] = [];
   #created = 0;
   #current: Segment | undefined;
@@ -96,6 +101,7 @@ export class Journal {
 
   constructor(options: JournalOptions) {
     this.#options = options;
+    this.#spares = new SpareFiles(this.#family, options.warn);
   }
 
   /** Whether it would take a message of this size now. */
@@ -116,6 +122,28 @@ export class Journal {
     });
   }
 
+  /** An empty file for the next message: that of a message that is gone. */
+  takeSpare(): SpareFile | undefined {
+    for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
+      const held = this.#held.shift();
+      if (held === undefined) break;
+      if (!isGone(held)) this.#held.push(held);
+      else if (this.#settleGone(held)) break;
+    }
+    return this.#spares.take();
+  }
+
+  /** Where there is much to do, a new queue file is to be used again. */
+  adopt(fd: number, inode: number, path: string): SpareFile | undefined {
+    if (this.#isOut || this.#held.length < BUSY_MIN) return undefined;
+    return this.#spares.adopt(fd, inode, path);
+  }
+
+  /** The file has only its name in the queue from now on, and the caller answers for it. */
+  release(spare: SpareFile): void {
+    this.#spares.release(spare);
+  }
+
   /** Brings all queue files to stable storage, and leaves nothing behind. */
   async close(): Promise<void> {
     this.#isOut = true;
@@ -123,6 +151,7 @@ export class Journal {
     await this.#writing;
     this.#sweep(0);
     await Promise.all(this.#settling);
+    this.#spares.close();
     for (const segment of this.#segments) this.#removeUnneeded(segment);
   }
 
@@ -142,7 +171,7 @@ export class Journal {
         continue;
       }
       const held = await this.#writeBatch(batch, settled);
-      if (held === undefined) await Promise.all(batch.map((file) => syncAlone(file)));
+      if (held === undefined) await Promise.all(batch.map((file) => this.#syncAlone(file)));
       else this.#hold(batch, held);
     }
   }
@@ -188,11 +217,11 @@ export class Journal {
       }
       const since = monotonic();
       const held: Held[] = [];
-      for (const { fd, path, bytes } of batch) {
+      for (const { fd, path, bytes, spare } of batch) {
         this.#sequence += 1;
         const sequence = this.#sequence;
         pieces.push(...formatEntry({ kind: 'message', sequence, path, bytes }, generation));
-        held.push({ fd, path, sequence, segment, since });
+        held.push({ fd, path, spare, sequence, segment, since });
       }
       writeAll(segment, pieces);
       await commitData(segment.fd);
@@ -201,6 +230,18 @@ export class Journal {
       if (segment !== undefined) segment.needed -= batch.length;
       this.#giveUp(error);
       return undefined;
+    }
+  }
+
+  async #syncAlone({ fd, spare, complete, resolve, reject }: Waiting): Promise<void> {
+    try {
+      complete();
+      await commit(fd);
+      if (spare !== undefined) this.#spares.release(spare);
+      closeSync(fd);
+      resolve();
+    } catch (error) {
+      reject(error);
     }
   }
 
@@ -285,7 +326,7 @@ export class Journal {
   #sweep(patienceMs: number): void {
     const stillHeld: Held[] = [];
     for (const each of this.#held) {
-      if (fstatSync(each.fd).nlink === 0) this.#settle(each);
+      if (isGone(each)) this.#settleGone(each);
       else if (monotonic() - each.since >= patienceMs) this.#sync(each);
       else stillHeld.push(each);
     }
@@ -293,6 +334,7 @@ export class Journal {
     if (this.#isOut) this.#settled = [];
     else if (this.#settled.length > 0) this.#write();
     if (stillHeld.length > 0) return;
+    this.#spares.clear();
     this.#sweeper?.stop();
     this.#sweeper = undefined;
   }
@@ -309,9 +351,22 @@ export class Journal {
     this.#settling.add(synced);
   }
 
+  /** Its queue file is on the disk, or gone. */
   #settle(held: Held): void {
+    if (held.spare !== undefined) this.#spares.release(held.spare);
     closeSync(held.fd);
     this.#forget(held);
+  }
+
+  /** @returns whether its file can be used again */
+  #settleGone(held: Held): boolean {
+    if (held.spare === undefined) {
+      this.#settle(held);
+      return false;
+    }
+    this.#spares.give(held.spare);
+    this.#forget(held);
+    return true;
   }
 
   #forget({ sequence, segment }: Held): void {
@@ -329,10 +384,10 @@ export class Journal {
   }
 }
 
-/** One process is one family of segments. */
-function familyName(): string {
-  const { seconds, microseconds } = nowMicroseconds();
-  return `${process.pid}-${seconds}-${microseconds}`;
+/** Whether a message has left the queue: its file has no name there. */
+function isGone({ fd, spare }: Held): boolean {
+  const hasNoOther = spare === undefined ? undefined : hasOneName(spare);
+  return hasNoOther ?? fstatSync(fd).nlink === 0;
 }
 
 function openInFolder(path: string): number {
@@ -359,15 +414,4 @@ function writeAll(segment: Segment, pieces: readonly Buffer[]): void {
   const written = writevSync(segment.fd, pieces, segment.position);
   if (written !== bytes) throw new Error(`${segment.path}: ${written} of ${bytes} bytes written`);
   segment.position += bytes;
-}
-
-async function syncAlone({ fd, complete, resolve, reject }: Waiting): Promise<void> {
-  try {
-    complete();
-    await commit(fd);
-    closeSync(fd);
-    resolve();
-  } catch (error) {
-    reject(error);
-  }
 }

@@ -4,6 +4,7 @@ import {
   fchmodSync,
   fstatSync,
   ftruncateSync,
+  linkSync,
   mkdirSync,
   open,
   openSync,
@@ -20,6 +21,7 @@ import type { Journal } from './journal.ts';
 import { QUEUE_FILE_MODE } from './queue-file.ts';
 import { makeQueueId, type QueueId } from './queue-id.ts';
 import { type Hashing, type QueueName, queueFolder, queuePath } from './queue-path.ts';
+import type { SpareFile } from './spare-files.ts';
 
 export interface NewFileOptions {
   /** enable_long_queue_ids. */
@@ -48,6 +50,8 @@ export async function createQueueFile(
   options: NewFileOptions,
 ): Promise<NewQueueFile> {
   const base = options.directory === undefined ? '' : `${options.directory}/`;
+  const spare = options.journal?.takeSpare();
+  if (spare !== undefined) return useAgain(spare, base, queue, options);
   const mode = options.mode ?? QUEUE_FILE_MODE.writing;
   const { fd, temporary } =
     options.journal === undefined
@@ -55,10 +59,30 @@ export async function createQueueFile(
       : await openTemporary(`${base}${queue}`, mode, openSync);
   try {
     const inode = fstatSync(fd).ino;
-    return nameFile(fd, inode, temporary, base, queue, options);
+    const name = (path: string) => renameSync(temporary, path);
+    const named = nameFile(inode, name, base, queue, options);
+    const adopted = options.journal?.adopt(fd, inode, named.path);
+    return new NewQueueFile(fd, named, base, options, adopted);
   } catch (error) {
     closeSync(fd);
     unlinkQuietly(temporary);
+    throw error;
+  }
+}
+
+function useAgain(
+  spare: SpareFile,
+  base: string,
+  queue: QueueName,
+  options: NewFileOptions,
+): NewQueueFile {
+  try {
+    const name = (path: string) => linkSync(spare.path, path);
+    const named = nameFile(spare.inode, name, base, queue, options);
+    return new NewQueueFile(spare.fd, named, base, options, spare);
+  } catch (error) {
+    closeSync(spare.fd);
+    options.journal?.release(spare);
     throw error;
   }
 }
@@ -93,24 +117,27 @@ function openLater(path: string, flags: string, mode: number): Promise<number> {
   });
 }
 
+/** A queue file's id and name. */
+interface Named extends Pick<NewQueueFile, 'id' | 'time' | 'path'> {}
+
+/** @param name gives the file this name */
 function nameFile(
-  fd: number,
   inode: number,
-  temporary: string,
+  name: (path: string) => void,
   base: string,
   queue: QueueName,
   options: NewFileOptions,
-): NewQueueFile {
+): Named {
   for (let attempt = 1; ; attempt += 1) {
     const time = nowMicroseconds();
     const id = makeQueueId({ ...time, inode }, options.long);
     const path = base + queuePath(queue, id, options.hashing);
     try {
-      renameSync(temporary, path);
-      return new NewQueueFile(fd, id, time, path, base, options);
+      name(path);
+      return { id, time, path };
     } catch (error) {
       if (isErrno(error, 'ENOENT')) makeFolder(base + queueFolder(queue, id, options.hashing));
-      else if (!isErrno(error, 'EPERM', 'EISDIR')) throw error;
+      else if (!isErrno(error, 'EPERM', 'EISDIR', 'EEXIST')) throw error;
       if (attempt === ATTEMPTS_MAX) throw error;
     }
   }
@@ -140,17 +167,17 @@ export class NewQueueFile {
   readonly #base: string;
   readonly #hashing: Hashing;
   readonly #journal: Journal | undefined;
+  readonly #spare: SpareFile | undefined;
   /** All that was written, when that was one piece. */
   #whole: Buffer | undefined;
   #open = true;
 
   constructor(
     fd: number,
-    id: QueueId,
-    time: WallTime,
-    path: string,
+    { id, time, path }: Named,
     base: string,
     { hashing, journal }: Pick<NewFileOptions, 'hashing' | 'journal'>,
+    spare: SpareFile | undefined,
   ) {
     this.fd = fd;
     this.id = id;
@@ -159,6 +186,7 @@ export class NewQueueFile {
     this.#base = base;
     this.#hashing = hashing;
     this.#journal = journal;
+    this.#spare = spare;
   }
 
   get path(): string {
@@ -211,7 +239,8 @@ export class NewQueueFile {
       const whole = this.#whole;
       if (whole !== undefined && this.#journal?.takes(whole.length) === true) {
         const complete = () => fchmodSync(this.fd, mode);
-        await this.#journal.append({ fd: this.fd, path: this.#path, bytes: whole, complete });
+        const { fd, path } = this;
+        await this.#journal.append({ fd, path, bytes: whole, complete, spare: this.#spare });
         this.#open = false;
         return;
       }
@@ -233,6 +262,7 @@ export class NewQueueFile {
 
   #close(): void {
     this.#open = false;
+    if (this.#spare !== undefined) this.#journal?.release(this.#spare);
     closeSync(this.fd);
   }
 }
