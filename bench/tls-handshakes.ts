@@ -3,15 +3,19 @@
  *
  *   node build/bench/tls-handshakes.cjs               5 seconds each, with four clients
  *   node build/bench/tls-handshakes.cjs seconds=10 clients=2
+ *   node build/bench/tls-handshakes.cjs resumed        only rows of that name
+ *   node build/bench/tls-handshakes.cjs together=1     all share all processors
  *
- * The clients are `openssl s_time`: they connect to smtps, shake hands and leave. Each row also says what
- * a handshake cost all processes of the mail system. Run as root.
+ * The clients are `openssl s_time`: they connect to smtps, shake hands and leave. The mail system has one
+ * processor, the clients another. Each row also says what a handshake cost all processes of the mail
+ * system. Run as root.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { hasPostfix, type Kind, startInstance } from './mail-instance.ts';
 import { cpuSeconds } from './process-tree.ts';
+import { canSeparate, runOn } from './processors.ts';
 
 const PORT = 2628;
 /** For each row: V8 compiles what is hot, and a mail system runs for weeks. */
@@ -37,35 +41,49 @@ interface Rate {
 }
 
 async function main(): Promise<void> {
+  const words = process.argv.slice(2);
   const option = (name: string, fallback: number) =>
-    Number(
-      process.argv
-        .slice(2)
-        .find((word) => word.startsWith(`${name}=`))
-        ?.split('=')[1] ?? fallback,
-    );
-  const [seconds, clients] = [option('seconds', 5), option('clients', 4)];
+    Number(words.find((word) => word.startsWith(`${name}=`))?.split('=')[1] ?? fallback);
+  const amount = {
+    seconds: option('seconds', 5),
+    clients: option('clients', 4),
+    separate: canSeparate() && option('together', 0) === 0,
+  };
+  const wanted = words.filter((word) => !word.includes('='));
+  const chosen = ROWS.filter(
+    ({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)),
+  );
   const kinds: readonly Kind[] = hasPostfix() ? ['posthaste', 'postfix'] : ['posthaste'];
   for (const key of ['rsa', 'ec'] as const) {
-    const rows = ROWS.filter((row) => row.key === key);
+    const rows = chosen.filter((row) => row.key === key);
+    if (rows.length === 0) continue;
     const found = new Map<Kind, Rate[]>();
-    for (const kind of kinds) found.set(kind, await measure(kind, key, rows, { seconds, clients }));
+    for (const kind of kinds) found.set(kind, await measure(kind, key, rows, amount));
     for (const [at, row] of rows.entries()) print(row, kinds, found, at);
   }
+}
+
+interface Amount {
+  readonly seconds: number;
+  readonly clients: number;
+  /** The mail system has a processor of its own. */
+  readonly separate: boolean;
 }
 
 async function measure(
   kind: Kind,
   key: Row['key'],
   rows: readonly Row[],
-  { seconds, clients }: { seconds: number; clients: number },
+  { seconds, clients, separate }: Amount,
 ): Promise<Rate[]> {
+  if (separate) runOn('mailSystem');
   const instance = startInstance(kind, PORT, {
     smtpd_tls_wrappermode: 'yes',
     smtpd_tls_cert_file: '$data_directory/server.pem',
     smtpd_peername_lookup: 'no',
     smtpd_client_connection_count_limit: '0',
   });
+  if (separate) runOn('load');
   try {
     makeCertificate(join(instance.directory, 'data/server.pem'), key);
     const rates: Rate[] = [];

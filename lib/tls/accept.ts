@@ -50,7 +50,8 @@ export async function acceptTls(
     if (isOver()) return undefined;
     const context = await acceptance.choose(hello);
     if (isOver()) return undefined;
-    const secured = await shakeHands(socket, context, acceptance.asksForCertificate);
+    const secured = beginTls(socket, context, acceptance.asksForCertificate);
+    await untilSecure(secured);
     return { socket: secured, hello };
   } catch (error) {
     fail(error);
@@ -61,15 +62,22 @@ export async function acceptTls(
   }
 }
 
-function shakeHands(
+/** What is left in a socket is the beginning of a handshake: goes on with that. */
+export function beginTls(
   socket: Socket,
   secureContext: SecureContext,
   requestCert: boolean,
-): Promise<TLSSocket> {
+): TLSSocket {
+  // Who shows no good certificate is a matter of the log: to everybody else TLS is open, too.
+  const options = { isServer: true, secureContext, requestCert, rejectUnauthorized: false };
+  const secured = new TLSSocket(socket, options);
+  if (requestCert) secured.once('secure', () => judge(secured));
+  return secured;
+}
+
+/** Waits for the end of the handshake. Whatever goes wrong with the connection later on closes it. */
+export function untilSecure(secured: TLSSocket): Promise<void> {
   return new Promise((resolve, reject) => {
-    // Who shows no good certificate is a matter of the log: to everybody else TLS is open, too.
-    const options = { isServer: true, secureContext, requestCert, rejectUnauthorized: false };
-    const secured = new TLSSocket(socket, options);
     // Node tells here what went wrong, before and after the handshake; nobody else is told then.
     secured.on('_tlsError', (error: Error) => {
       reject(error);
@@ -77,10 +85,7 @@ function shakeHands(
     });
     secured.on('error', reject);
     secured.once('close', () => reject(LOST));
-    secured.once('secure', () => {
-      if (requestCert) judge(secured);
-      resolve(secured);
-    });
+    secured.once('secure', resolve);
   });
 }
 

@@ -1,17 +1,18 @@
 /**
- * The only file that knows smtp-server: its connection owns the socket, closes it with a deadline, and
- * (with STARTTLS) upgrades it to TLS. What the client sends goes through a reader of ours, one
- * command at a time, and what a command means and answers is the session's: the package's own
- * commands are never reached.
+ * The only file that knows smtp-server: its connection owns the socket, and closes it with a deadline.
+ * What the client sends goes through a reader of ours, one command at a time, and what a command means
+ * and answers is the session's: the package's own commands are never reached. Nor is its upgrade to
+ * TLS, which chooses certificates anew in the middle of the handshake, at a tenth of its price.
  */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
-import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
+import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import { after, monotonic, type Timer } from '../../lib/clock/clock.ts';
 import { type Destination, LightSocket } from '../../lib/net/light-socket.ts';
 import { withoutStackTraces } from '../../lib/os/error.ts';
+import { beginTls, untilSecure } from '../../lib/tls/accept.ts';
 import { type ClientHello, parseClientHello } from '../../lib/tls/client-hello.ts';
 import { readClientHello } from '../../lib/tls/hello-reader.ts';
 import type { SecureContext, TLSSocket } from '../../lib/tls/server-context.ts';
@@ -117,18 +118,6 @@ class SilentServer extends SMTPServer {
     super({ name: 'smtpd', logger: false, hideSTARTTLS: true, authOptional: true });
   }
   override updateSecureContext(): void {}
-
-  /** Makes the next upgrade use a context, in the same turn. */
-  prepare(context: SecureContext, asksForCertificate: boolean): void {
-    this.secureContext = new Map([['*', context]]);
-    // We judge certificates ourselves: to most clients without a good one TLS is open, too.
-    Object.assign(this.options, { requestCert: asksForCertificate, rejectUnauthorized: false });
-  }
-
-  /** The name in the ClientHello has been looked at before. */
-  override _resolveSNI(_name: string, callback: (error: null, context?: SecureContext) => void) {
-    callback(null);
-  }
 }
 
 let server: SilentServer | undefined;
@@ -155,7 +144,6 @@ const STARVED = 'starved';
 class SmtpdConnection extends SMTPConnection implements Connection {
   readonly #events: ConnectionEvents;
   readonly #input: CommandInput;
-  readonly #owner: SilentServer;
   /** TLS is being started: told once why it can't be. */
   #failHandshake: ((why: unknown) => void) | undefined;
   #reader: ContentInput | undefined;
@@ -175,15 +163,12 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     // The package's own id is 10 random bytes that nobody asks for.
     super(owner, socket, { id: 'smtpd' });
     this.#events = events;
-    this.#owner = owner;
     this.#input = new CommandInput(lineLimit);
   }
 
   /** Called by the base class, before any field of ours is there. */
   override _createParser(): SMTPStream {
-    return this._lightSocket === undefined
-      ? new Intake(this)
-      : (new LightIntake(this) as unknown as SMTPStream);
+    return new Intake(this) as unknown as SMTPStream;
   }
 
   /** The socket, as long as it is none of Node's. */
@@ -259,9 +244,8 @@ class SmtpdConnection extends SMTPConnection implements Connection {
       if (!this.isOpen) return undefined;
       const context = await handshake.choose(hello);
       if (!this.isOpen) return undefined;
-      const secured = await this.#upgrade(context, handshake.asksForCertificate);
-      this.#isSecured = secured !== undefined;
-      return secured && { socket: secured, hello };
+      const socket = await this.#upgrade(context, handshake.asksForCertificate);
+      return { socket, hello };
     } catch (error) {
       this.#failHandshake?.(error);
       return undefined;
@@ -300,32 +284,19 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     return this._socket;
   }
 
-  /** The package's upgrade. Its input is a new one: nothing of what was plain text can reach it. */
-  #upgrade(context: SecureContext, asksForCertificate: boolean): Promise<TLSSocket | undefined> {
-    return new Promise((resolve) => {
-      this.#input.takeAll();
-      this.#takeOver();
-      this.#owner.prepare(context, asksForCertificate);
-      this.once('close', () => resolve(undefined));
-      this.upgrade(
-        () => {},
-        () => resolve(this._socket as TLSSocket),
-      );
-    });
-  }
-
-  /** Called for each socket that the package makes; we have limits of our own. */
-  override _armTimeout(): void {}
-
-  /** Of the handshake, or of the network later on: the end of the connection says so, too. */
-  override _onError(error: Error & { meta?: { message?: string } }): void {
-    // Of some errors the package hides what OpenSSL says.
-    this.#failHandshake?.(error.meta?.message ? new Error(error.meta.message) : error);
-    this._socket.destroy();
-  }
-
-  override _onCloseEvent(): void {
-    this.#close();
+  /** From here on nothing reaches us that was plain text: what has come of it is dropped. */
+  async #upgrade(context: SecureContext, asksForCertificate: boolean): Promise<TLSSocket> {
+    this.#input.takeAll();
+    const plain = this.#takeOver();
+    // The one on top of it speaks for both.
+    for (const event of ['close', 'error']) plain.removeAllListeners(event);
+    const secured = beginTls(plain, context, asksForCertificate);
+    this._socket = secured;
+    this.#own(secured);
+    await untilSecure(secured);
+    this.#isSecured = true;
+    if (this._parser) secured.pipe(this._parser);
+    return secured;
   }
 
   end(agreed: boolean): void {
@@ -481,29 +452,10 @@ class SmtpdConnection extends SMTPConnection implements Connection {
 }
 
 /**
- * What smtp-server has the socket piped into. It hands everything on as it comes, and says so when
- * the client has to wait: nothing is ever kept in the stream.
+ * What the socket is piped into. It hands everything on as it comes, and says so when the client has to
+ * wait: nothing is ever kept here.
  */
-class Intake extends SMTPStream {
-  readonly #connection: SmtpdConnection;
-
-  constructor(connection: SmtpdConnection) {
-    super();
-    this.#connection = connection;
-  }
-
-  override write(chunk: Buffer): boolean {
-    return this.#connection.take(chunk);
-  }
-
-  /** The input has ended. What is left of it is no whole line. */
-  override _flushData(): void {
-    this.#connection.endInput();
-  }
-}
-
-/** The same, for input of a LightSocket: all of it is plain text, and none of it a stream's. */
-class LightIntake extends EventEmitter implements Destination {
+class Intake extends EventEmitter implements Destination {
   /** Set by the package. */
   isClosed = false;
   readonly #connection: SmtpdConnection;
@@ -517,6 +469,7 @@ class LightIntake extends EventEmitter implements Destination {
     return this.#connection.take(chunk);
   }
 
+  /** What is left of the input is no whole line. */
   end(): void {
     this.#connection.endInput();
   }
