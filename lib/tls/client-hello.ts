@@ -66,7 +66,7 @@ function joinRecords(bytes: Buffer): Buffer | 'more' | undefined {
     gathered += length;
     at += RECORD_HEADER + length;
     if (gathered < 4) continue;
-    const message = Buffer.concat(parts);
+    const message = parts.length === 1 ? part : Buffer.concat(parts);
     const wanted = message.readUIntBE(1, 3);
     if (wanted > HELLO_MAX) return undefined;
     if (gathered >= 4 + wanted) return message.subarray(4, 4 + wanted);
@@ -75,9 +75,9 @@ function joinRecords(bytes: Buffer): Buffer | 'more' | undefined {
 
 function read(hello: Reader): ClientHello {
   hello.skip(2 + 32);
-  hello.vector(1);
-  hello.vector(2);
-  hello.vector(1);
+  hello.skipVector(1);
+  hello.skipVector(2);
+  hello.skipVector(1);
   let serverName: string | undefined;
   let groups: number[] = [];
   let keyShares: number[] = [];
@@ -116,7 +116,7 @@ function readShares(list: Reader): number[] {
   const found: number[] = [];
   while (!list.isAtEnd) {
     found.push(list.number(2));
-    list.vector(2);
+    list.skipVector(2);
   }
   return found;
 }
@@ -128,36 +128,44 @@ function nameIn(ticket: Buffer): Buffer | undefined {
 /** Numbers and vectors of TLS; a RangeError, where the bytes end too soon. */
 class Reader {
   readonly #bytes: Buffer;
-  #at = 0;
+  #at: number;
+  readonly #end: number;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, start = 0, end = bytes.length) {
     this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
   }
 
   get isAtEnd(): boolean {
-    return this.#at === this.#bytes.length;
+    return this.#at === this.#end;
   }
 
-  skip(count: number): void {
-    if (this.#at + count > this.#bytes.length) throw new RangeError('the message ends too soon');
-    this.#at += count;
+  /** @returns where the skipped bytes begin */
+  skip(count: number): number {
+    const start = this.#at;
+    if (start + count > this.#end) throw new RangeError('the message ends too soon');
+    this.#at = start + count;
+    return start;
   }
 
   number(size: 1 | 2): number {
-    const value = this.#bytes.readUIntBE(this.#at, size);
-    this.#at += size;
-    return value;
+    const at = this.skip(size);
+    return size === 1 ? this.#bytes.readUInt8(at) : this.#bytes.readUInt16BE(at);
   }
 
   /** What follows a length of so many bytes. */
   vector(size: 1 | 2): Reader {
     const length = this.number(size);
-    const start = this.#at;
-    this.skip(length);
-    return new Reader(this.#bytes.subarray(start, start + length));
+    const start = this.skip(length);
+    return new Reader(this.#bytes, start, start + length);
+  }
+
+  skipVector(size: 1 | 2): void {
+    this.skip(this.number(size));
   }
 
   rest(): Buffer {
-    return this.#bytes.subarray(this.#at);
+    return this.#bytes.subarray(this.#at, this.#end);
   }
 }

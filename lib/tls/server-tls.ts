@@ -32,6 +32,7 @@ import {
   readVersions,
   type TlsDemands,
 } from './server-settings.ts';
+import type { SessionWishes } from './session-facts.ts';
 import type { Signature } from './signature.ts';
 import { TicketKeyRing, type TlsManager } from './ticket-keys.ts';
 
@@ -85,6 +86,7 @@ export class ServerTls {
   readonly #options: number = 0;
   #policy: Promise<ServerPolicy> | undefined;
   #groups: readonly string[] = [];
+  #wishes: SessionWishes | undefined;
 
   /** @param shakesHands false: no key is read, and nobody can */
   constructor(surroundings: ServerTlsSurroundings, demands: TlsDemands, shakesHands: boolean) {
@@ -152,14 +154,15 @@ export class ServerTls {
   }
 
   /** What describes a session needs to know of us. */
-  get wishes() {
-    return {
+  get wishes(): SessionWishes {
+    this.#wishes ??= {
       groups: this.#groups,
       digest: this.#settings.smtpd_tls_fingerprint_digest,
       verifyDepth: this.#settings.smtpd_tls_ccert_verifydepth,
       asksForCertificate: this.demands.asksForCertificate,
       isDetailed: this.logLevel > 0 || this.#settings.smtpd_tls_received_header,
     };
+    return this.#wishes;
   }
 
   /**
@@ -181,7 +184,8 @@ export class ServerTls {
       const known =
         this.#contexts.get(id) ??
         this.#make(id, policy, found?.pairs() ?? this.#pairs ?? [], ticket.key);
-      return { ...known, serverName: found && hello?.serverName };
+      const { context, keys } = known;
+      return { context, keys, serverName: found && hello?.serverName };
     } catch (error) {
       if (error instanceof TlsRefusal) throw error;
       // The next client may have more luck, or the administrator see it again.

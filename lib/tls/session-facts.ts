@@ -21,12 +21,17 @@ export interface TlsSession {
   readonly peer: PeerCertificate | undefined;
 }
 
-export interface SessionWishes {
+/** How a session came about. */
+export interface SessionOrigin {
   readonly hello: ClientHello | undefined;
+  /** What the certificates can sign with that the client was met with. */
+  readonly keys: readonly Signature[];
+}
+
+/** What is wanted of every session. */
+export interface SessionWishes {
   /** The groups that we offer. */
   readonly groups: readonly string[];
-  /** What our certificates can sign with. */
-  readonly keys: readonly Signature[];
   /** Whether anybody wants to know how keys were exchanged. */
   readonly isDetailed: boolean;
   /** For fingerprints. */
@@ -37,14 +42,19 @@ export interface SessionWishes {
   readonly asksForCertificate: boolean;
 }
 
-export function describeSession(socket: TLSSocket, wishes: SessionWishes): TlsSession {
+export function describeSession(
+  socket: TLSSocket,
+  wishes: SessionWishes,
+  origin: SessionOrigin,
+): TlsSession {
   const { name } = socket.getCipher();
   const protocol = socket.getProtocol() ?? 'unknown';
   return {
     protocol,
     cipher: name,
     cipherBits: cipherBits(name),
-    details: wishes.isDetailed && protocol === 'TLSv1.3' ? describeKeys(socket, wishes) : [],
+    details:
+      wishes.isDetailed && protocol === 'TLSv1.3' ? describeKeys(socket, wishes, origin) : [],
     isResumed: socket.isSessionReused(),
     peer: wishes.asksForCertificate ? peerOf(socket, wishes) : undefined,
   };
@@ -85,7 +95,11 @@ function depthFailure(socket: TLSSocket, limit: number): string {
  * it does tell, for as much work as half a handshake): the first follows from what the client offered,
  * the second from what it prefers.
  */
-function describeKeys(socket: TLSSocket, { hello, groups, keys }: SessionWishes): string[] {
+function describeKeys(
+  socket: TLSSocket,
+  { groups }: SessionWishes,
+  { hello, keys }: SessionOrigin,
+): string[] {
   const group = hello && chosenGroup(hello, groups);
   const isResumed = socket.isSessionReused();
   const shared = isResumed ? [] : socket.getSharedSigalgs();

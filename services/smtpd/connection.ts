@@ -260,13 +260,17 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     const early = this.#input.takeAll();
     const light = this._lightSocket;
     if (light !== undefined) {
-      await light.untilReadable();
-      if (light.destroyed) return undefined;
-      const hello = parseClientHello(light.peek());
-      // Most come in one piece.
+      // Most come in one piece, and have come by now.
+      let hello = parseClientHello(light.peek());
+      if (hello === 'more') {
+        await light.untilReadable();
+        if (light.destroyed) return undefined;
+        hello = parseClientHello(light.peek());
+      }
       if (hello !== 'more') return hello;
     }
     const socket = this.#takeOver();
+    if (light !== undefined) this.#own(socket);
     if (light === undefined && !isWrapped) while (socket.read() !== null);
     else if (early.length > 0 && isWrapped) socket.unshift(early);
     const hello = await readClientHello(socket);
@@ -280,7 +284,6 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     if (light === undefined || light.destroyed) return this._socket;
     light.removeAllListeners();
     this._socket = light.takeOver();
-    this.#own(this._socket);
     return this._socket;
   }
 
@@ -295,8 +298,18 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     this.#own(secured);
     await untilSecure(secured);
     this.#isSecured = true;
-    if (this._parser) secured.pipe(this._parser);
+    this.#readFrom(secured);
     return secured;
+  }
+
+  /** As `pipe` does, without all that it does for streams. */
+  #readFrom(socket: TLSSocket): void {
+    if (!this._parser) return;
+    this._parser.on('drain', () => socket.resume());
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.take(chunk)) socket.pause();
+    });
+    socket.on('end', () => this.endInput());
   }
 
   end(agreed: boolean): void {
@@ -448,6 +461,9 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     this._onClose();
     this.emit('close');
     this.#events.onClose();
+    if (!this.#isSecured) return;
+    this._socket.removeAllListeners();
+    this._socket.on('error', () => {});
   }
 }
 

@@ -103,8 +103,7 @@ async function shakeHands(
   });
   if (secured === undefined) return undefined;
   const { keys = [], serverName } = chosen ?? {};
-  const wishes = { ...tls.wishes, keys, hello: secured.hello };
-  const found = describeSession(secured.socket, wishes);
+  const found = describeSession(secured.socket, tls.wishes, { hello: secured.hello, keys });
   session.tls = found;
   session.isEncrypted = true;
   logSession(log, { label: client.label, tls, found, serverName });

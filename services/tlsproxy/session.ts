@@ -122,7 +122,8 @@ export class Session {
     });
     if (accepted === undefined) return undefined;
     const { keys = [], serverName } = chosen ?? {};
-    const found = describeSession(accepted.socket, { ...tls.wishes, keys, hello: accepted.hello });
+    const { socket, hello } = accepted;
+    const found = describeSession(socket, tls.wishes, { hello, keys });
     logSession(log, { label: endpoint, tls, found, serverName });
     return accepted;
   }

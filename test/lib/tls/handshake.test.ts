@@ -62,15 +62,14 @@ async function startServer(t: TestContext, pairs: readonly KeyPair[], authoritie
     socket.on('secure', () => {
       judge(socket);
       const wishes = {
-        hello,
-        keys: pairs.map(({ signature }) => signature),
         isDetailed: true,
         groups: GROUPS,
         digest: 'sha256',
         verifyDepth: 9,
         asksForCertificate,
       };
-      seen.push({ hello, found: describeSession(socket, wishes) });
+      const keys = pairs.map(({ signature }) => signature);
+      seen.push({ hello, found: describeSession(socket, wishes, { hello, keys }) });
       socket.end('done');
     });
   };
