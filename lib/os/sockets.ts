@@ -6,15 +6,15 @@
 import { chmodSync, closeSync, constants, openSync, rmSync } from 'node:fs';
 import { setNonBlocking } from './descriptors.ts';
 import { checked, OsError } from './error.ts';
-import { declare, lastError, nameOf } from './native.ts';
+import { declare } from './native.ts';
 import { AF_INET6, AF_UNIX, inetAddress, unixAddress } from './socket-address.ts';
+import { isNotNow } from './stream.ts';
 
 export { receiveDescriptor, sendDescriptor } from './pass.ts';
 
 const socketCall = declare('int socket(int family, int type, int protocol)');
 const bindCall = declare('int bind(int fd, void *address, uint32_t length)');
 const listenCall = declare('int listen(int fd, int backlog)');
-const accept4 = declare('int accept4(int fd, void *address, void *length, int flags)');
 const setsockopt = declare(
   'int setsockopt(int fd, int level, int option, void *value, uint32_t length)',
 );
@@ -25,7 +25,6 @@ const socketpair = declare('int socketpair(int family, int type, int protocol, v
 const sendto = declare(
   'long sendto(int fd, void *bytes, size_t count, int flags, void *address, uint32_t length)',
 );
-const send = declare('long send(int fd, void *bytes, size_t count, int flags)');
 const recv = declare('long recv(int fd, void *bytes, size_t count, int flags)');
 const pipe2 = declare('int pipe2(void *pair, int flags)');
 const mkfifo = declare('int mkfifo(const char *path, uint32_t mode)');
@@ -39,11 +38,8 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const SO_PEERCRED = 17;
-const IPPROTO_TCP = 6;
-const TCP_NODELAY = 1;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const MSG_PEEK = 0x02;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
@@ -85,14 +81,6 @@ export function bindInet(address: string, port: number, backlog: number): number
 }
 
 /**
- * What is written to clients of a listening TCP socket leaves at once from now on: those that it accepts
- * have this from it (tcp(7), TCP_NODELAY). Other sockets do so anyway.
- */
-export function sendAtOnceFrom(listener: number): void {
-  setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, Buffer.from([1, 0, 0, 0]), 4);
-}
-
-/**
  * Makes a FIFO and opens it for reading; what was at `path` is removed. It is held open for writing
  * too, so that the last writer's leaving is not an end of file.
  */
@@ -122,52 +110,13 @@ export function pipe(ours: 'both' | 'read' | 'write' = 'both'): { read: number; 
   return ends;
 }
 
-/** Takes one client from a listening socket; none when none waits. */
-export function acceptOn(fd: number): number | undefined {
-  const client = accept4(fd, null, null, OURS);
-  if (client >= 0) return client;
-  const errno = lastError();
-  if (GONE.has(nameOf(errno))) return undefined;
-  throw new OsError('accept', fd, errno);
-}
-
-/** The client went away, or another process was faster. */
-const GONE: ReadonlySet<string> = new Set(['EAGAIN', 'EINTR', 'ECONNABORTED', 'EPROTO']);
-
 /** Takes one datagram of at most `max` bytes (the rest of a longer one is lost), if one waits. */
 export function receiveDatagram(fd: number, max: number): Buffer | undefined {
   const bytes = Buffer.allocUnsafe(max);
   const length = Number(recv(fd, bytes, max, MSG_DONTWAIT));
   if (length >= 0) return bytes.subarray(0, length);
-  const errno = lastError();
-  if (GONE.has(nameOf(errno))) return undefined;
-  throw new OsError('recv', fd, errno);
-}
-
-/**
- * What has come on a connection, at most `max` bytes of it; it stays there to be read.
- *
- * @returns `undefined` when nothing has; no bytes when the peer has closed, or is gone
- */
-export function peek(fd: number, max: number): Buffer | undefined {
-  const bytes = Buffer.allocUnsafe(max);
-  const length = Number(recv(fd, bytes, max, MSG_DONTWAIT | MSG_PEEK));
-  if (length >= 0) return bytes.subarray(0, length);
-  const name = nameOf(lastError());
-  return name === 'EAGAIN' || name === 'EINTR' ? undefined : bytes.subarray(0, 0);
-}
-
-/** Reads so many bytes of what `peek` has shown, and drops them. @returns whether they were there */
-export function skip(fd: number, count: number): boolean {
-  return Number(recv(fd, Buffer.allocUnsafe(count), count, MSG_DONTWAIT)) === count;
-}
-
-/** Sends as much as goes out at once. @returns how many bytes; -1 when the peer is gone */
-export function sendAtOnce(fd: number, bytes: Buffer): number {
-  const length = Number(send(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL));
-  if (length >= 0) return length;
-  const name = nameOf(lastError());
-  return name === 'EAGAIN' || name === 'EINTR' ? 0 : -1;
+  if (isNotNow()) return undefined;
+  throw new OsError('recv', fd);
 }
 
 /** Sends a datagram to the socket at `path`. @returns false when nobody took it */

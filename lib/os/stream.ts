@@ -1,4 +1,4 @@
-/** What a connection in plain text needs of the system, in as few steps as there are. */
+/** TCP connections without Node's own sockets, in as few steps as there are. */
 import { checked, OsError } from './error.ts';
 import { declare, lastError, nameOf } from './native.ts';
 import { AF_INET } from './socket-address.ts';
@@ -7,6 +7,9 @@ const accept4 = declare('int accept4(int fd, void *address, void *length, int fl
 const getsockname = declare('int getsockname(int fd, void *address, void *length)');
 const send = declare('long send(int fd, void *bytes, size_t count, int flags)');
 const recv = declare('long recv(int fd, void *bytes, size_t count, int flags)');
+const setsockopt = declare(
+  'int setsockopt(int fd, int level, int option, void *value, uint32_t length)',
+);
 const shutdown = declare('int shutdown(int fd, int how)');
 const inetNtop = declare<string | null>(
   'const char *inet_ntop(int family, void *address, void *text, uint32_t size)',
@@ -20,6 +23,8 @@ const MSG_PEEK = 0x02;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
 /** struct sockaddr_in6 is the longest. */
 const ADDRESS_BYTES = 28;
 const ADDRESS = Buffer.alloc(ADDRESS_BYTES);
@@ -37,6 +42,14 @@ export interface InetEndpoint {
 export interface Accepted {
   readonly fd: number;
   readonly remote: InetEndpoint;
+}
+
+/**
+ * What is written to clients of a listening TCP socket leaves at once from now on: those that it accepts
+ * have this from it (tcp(7), TCP_NODELAY). Other sockets do so anyway.
+ */
+export function sendAtOnceFrom(listener: number): void {
+  setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, Buffer.from([1, 0, 0, 0]), 4);
 }
 
 /**
@@ -92,6 +105,22 @@ export function peekInto(fd: number, bytes: Buffer): number | undefined {
   return count >= 0 ? count : isNotNow() ? undefined : -1;
 }
 
+/**
+ * What has come, at most `max` bytes of it; it stays to be read.
+ *
+ * @returns `undefined` when nothing has; no bytes when the peer has closed, or is gone
+ */
+export function peek(fd: number, max: number): Buffer | undefined {
+  const bytes = Buffer.allocUnsafe(max);
+  const count = peekInto(fd, bytes);
+  return count === undefined ? undefined : bytes.subarray(0, Math.max(0, count));
+}
+
+/** Reads so many bytes of what `peek` has shown, and drops them. @returns whether they were there */
+export function skip(fd: number, count: number): boolean {
+  return receiveInto(fd, Buffer.allocUnsafe(count)) === count;
+}
+
 /** Sends the first `length` bytes, or as many as go out. @returns how many; -1: the peer is gone */
 export function sendFrom(fd: number, bytes: Buffer, length: number): number {
   const count = Number(send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL));
@@ -103,7 +132,8 @@ export function shutdownWrite(fd: number): void {
   shutdown(fd, SHUT_WR);
 }
 
-function isNotNow(): boolean {
+/** Whether the call that has just failed had nothing to do yet. */
+export function isNotNow(): boolean {
   const name = nameOf(lastError());
   return name === 'EAGAIN' || name === 'EINTR';
 }

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { FatalError } from '../log/fatal.ts';
 import { dup } from '../os/descriptors.ts';
-import { sendAtOnceFrom } from '../os/sockets.ts';
+import { sendAtOnceFrom } from '../os/stream.ts';
 
 /** Master hands the listening sockets down from here on. */
 export const FIRST_LISTEN_FD = 6;

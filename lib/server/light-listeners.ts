@@ -3,8 +3,7 @@ import type { Socket } from 'node:net';
 import { after, type Timer } from '../clock/clock.ts';
 import { LightSocket } from '../net/light-socket.ts';
 import { type PollHandle, watch } from '../os/native.ts';
-import { sendAtOnceFrom } from '../os/sockets.ts';
-import { acceptClient, endpointOf, type InetEndpoint } from '../os/stream.ts';
+import { acceptClient, endpointOf, type InetEndpoint, sendAtOnceFrom } from '../os/stream.ts';
 import type { Listeners } from './inherited-listeners.ts';
 
 /** When the system has no descriptor for another client, some may leave until then. */

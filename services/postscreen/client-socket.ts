@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { after, monotonic } from '../../lib/clock/clock.ts';
 import { descriptorOf, startReading, stopReading } from '../../lib/os/descriptors.ts';
 import { Poller } from '../../lib/os/poll.ts';
-import { peek, sendAtOnce, skip } from '../../lib/os/sockets.ts';
+import { peek, sendFrom, skip } from '../../lib/os/stream.ts';
 
 /** Replies that may wait for a client that does not read them. */
 const UNSENT_BYTES_MAX = 16 * 1024;
@@ -54,7 +54,7 @@ export class ClientSocket {
   send(text: string): boolean {
     if (this.#socket.destroyed) return false;
     const bytes = Buffer.concat([this.#unsent, Buffer.from(text)]);
-    const sent = sendAtOnce(this.descriptor, bytes);
+    const sent = sendFrom(this.descriptor, bytes, bytes.length);
     if (sent < 0) return false;
     this.#unsent = bytes.subarray(sent);
     return this.#unsent.length <= UNSENT_BYTES_MAX;

@@ -14,36 +14,25 @@ import { connect, createServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { descriptorOf, dup, isOpen, setNonBlocking } from '../../../lib/os/descriptors.ts';
-import { declare } from '../../../lib/os/native.ts';
 import { Poller } from '../../../lib/os/poll.ts';
 import {
-  acceptOn,
   bindInet,
   bindUnix,
   bindUnixDatagram,
   makeFifo,
-  peek,
   peerCredentials,
   pipe,
   receiveDatagram,
   receiveDescriptor,
-  sendAtOnce,
-  sendAtOnceFrom,
   sendDatagram,
   sendDescriptor,
-  skip,
   socketPair,
 } from '../../../lib/os/sockets.ts';
+import { acceptClient } from '../../../lib/os/stream.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { PATIENCE_MS } from '../../support/condition.ts';
-import { freePort } from '../../support/ports.ts';
 import { scratchDirectory } from './scratch.ts';
 
-const getsockopt = declare(
-  'int getsockopt(int fd, int level, int option, void *value, void *length)',
-);
-const IPPROTO_TCP = 6;
-const TCP_NODELAY = 1;
 const ERRNO_IN_USE = /^bind 127\.0\.0\.1 port \d+: Address already in use$/;
 
 test('a UNIX socket replaces what was there, with the mode that was asked for', async (t) => {
@@ -52,11 +41,11 @@ test('a UNIX socket replaces what was there, with the mode that was asked for', 
   const fd = bindUnix(path, 0o622, 10);
   atEnd(t, () => closeSync(fd));
   assert.equal(lstatSync(path).mode & 0o777, 0o622);
-  assert.equal(acceptOn(fd), undefined);
+  assert.equal(acceptClient(fd)?.fd, undefined);
   const client = connect(path);
   atEnd(t, () => client.destroy());
   await once(client, 'connect');
-  const accepted = acceptOn(fd);
+  const accepted = acceptClient(fd)?.fd;
   assert.ok(accepted !== undefined);
   const { pid, uid, gid } = peerCredentials(accepted);
   assert.deepEqual([pid, uid, gid], [process.pid, process.getuid?.(), process.getgid?.()]);
@@ -91,21 +80,6 @@ for (const address of ['127.0.0.1', '::1']) {
     closeSync(bindInet(address, port, 1));
   });
 }
-
-test('clients of a listener that sends at once do so, too', async (t) => {
-  const port = await freePort();
-  const fd = bindInet('127.0.0.1', port, 10);
-  atEnd(t, () => closeSync(fd));
-  sendAtOnceFrom(fd);
-  const client = connect(port, '127.0.0.1');
-  atEnd(t, () => client.destroy());
-  await once(client, 'connect');
-  const accepted = acceptOn(fd) ?? assert.fail('nobody there');
-  atEnd(t, () => closeSync(accepted));
-  const [value, length] = [Buffer.alloc(4), Buffer.from([4, 0, 0, 0])];
-  assert.equal(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, value, length), 0);
-  assert.equal(value.readInt32LE(), 1);
-});
 
 test('an address that another program has is refused by name', async (t) => {
   const server = createServer().listen(0, '127.0.0.1');
@@ -204,28 +178,4 @@ test('children inherit only what their stdio names', async (t) => {
   assert.equal(text, '3\n');
   closeSync(copy);
   assert.equal(isOpen(copy), false);
-});
-
-test('what has come on a connection can be looked at, and skipped', () => {
-  const [here, there] = socketPair();
-  assert.equal(peek(here, 100), undefined);
-  assert.equal(sendAtOnce(there, Buffer.from('header, and the rest')), 20);
-  assert.equal(peek(here, 6)?.toString(), 'header');
-  assert.equal(skip(here, 12), true);
-  assert.equal(peek(here, 100)?.toString(), 'the rest');
-  closeSync(there);
-  assert.equal(skip(here, 8), true);
-  assert.equal(peek(here, 100)?.length, 0);
-  assert.equal(sendAtOnce(here, Buffer.from('too late')), -1);
-  closeSync(here);
-});
-
-test('as much is sent as goes out at once', () => {
-  const [here, there] = socketPair();
-  const much = Buffer.alloc(4 * 1024 * 1024);
-  const sent = sendAtOnce(here, much);
-  assert.ok(sent > 0 && sent < much.length);
-  assert.equal(sendAtOnce(here, much), 0);
-  closeSync(here);
-  closeSync(there);
 });
