@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isReady } from '../../lib/queue/queue-file.ts';
-import { parseRecords } from './records.ts';
+import { readRecord } from '../../lib/queue/record.ts';
 
 export interface ReadyFile {
   readonly id: string;
@@ -29,10 +29,17 @@ export function readyFiles(directory: string): ReadyFile[] {
     .map(({ file }) => file);
 }
 
-/** @returns microseconds */
+/** @returns microseconds. The record is one of the first; what comes later may have been edited */
 function arrivalOf(path: string): number {
-  const time = parseRecords(readFileSync(path)).find(([type]) => type === 'T')?.[1];
-  const [seconds, microseconds = 0] = (time ?? '').split(' ').map(Number);
-  if (seconds === undefined || Number.isNaN(seconds)) throw new Error(`${path} has no time`);
-  return seconds * 1e6 + microseconds;
+  const bytes = readFileSync(path);
+  for (let at = 0; ; ) {
+    const found = readRecord(bytes, at);
+    if (found === undefined) throw new Error(`${path} has no time of arrival`);
+    const { type, data } = found.record;
+    if (type === 'T') {
+      const [seconds = 0, microseconds = 0] = data.toString('latin1').split(' ').map(Number);
+      return seconds * 1e6 + microseconds;
+    }
+    at = found.next;
+  }
 }
