@@ -17,8 +17,8 @@ import fs, {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { dirname } from 'node:path';
+import { test } from 'node:test';
 import { monotonic } from '../../../lib/clock/clock.ts';
 import { flock } from '../../../lib/os/locks.ts';
 import { Journal } from '../../../lib/queue/journal.ts';
@@ -27,23 +27,11 @@ import { recoverJournals } from '../../../lib/queue/journal-recovery.ts';
 import { DEFAULT_HASHING } from '../../../lib/queue/queue-path.ts';
 import { RECORD } from '../../../lib/queue/record.ts';
 import { RecordWriter } from '../../../lib/queue/record-writer.ts';
-import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
-import { freshDirectory } from '../../support/directories.ts';
+import { standInQueue } from './queue-directory.ts';
 
 const BOOT = 'this start';
 const ID = '12345ABCDEF';
-
-/** An empty queue to work in. */
-function standInQueue(t: TestContext): void {
-  const before = process.cwd();
-  const directory = freshDirectory(t);
-  process.chdir(directory);
-  atEnd(t, () => process.chdir(before));
-  for (const name of ['incoming', 'active', 'deferred', 'hold', 'corrupt', 'journal']) {
-    mkdirSync(join(directory, name));
-  }
-}
 
 function queueFile(text: string): Buffer {
   const writer = new RecordWriter();

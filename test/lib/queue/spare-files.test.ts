@@ -23,7 +23,7 @@ import { DEFAULT_HASHING } from '../../../lib/queue/queue-path.ts';
 import { SPARE_FOLDER } from '../../../lib/queue/spare-files.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { eventually } from '../../support/condition.ts';
-import { freshDirectory } from '../../support/directories.ts';
+import { standInQueue } from './queue-directory.ts';
 
 const BOOT = 'this start';
 /** So many at a time are a load. */
@@ -39,18 +39,12 @@ interface Queue {
   writeMany(bytes: Buffer): Promise<NewQueueFile[]>;
 }
 
-function standInQueue(t: TestContext): Queue {
-  const before = process.cwd();
-  const directory = freshDirectory(t);
-  process.chdir(directory);
-  for (const name of ['incoming', 'active', 'journal']) mkdirSync(join(directory, name));
+function openQueue(t: TestContext): Queue {
+  standInQueue(t);
   const warnings: string[] = [];
   const warn = (text: string) => warnings.push(text);
   const journal = new Journal({ boot: BOOT, heldMax: 1000, warn });
-  atEnd(t, async () => {
-    await journal.close();
-    process.chdir(before);
-  });
+  atEnd(t, () => journal.close());
   const create = () =>
     createQueueFile('incoming', { long: false, hashing: DEFAULT_HASHING, journal });
   const write = async (bytes: Buffer) => {
@@ -77,7 +71,7 @@ function spares(): string[] {
 }
 
 test('the file of a message that is gone has the next one', async (t) => {
-  const { warnings, create, writeMany } = standInQueue(t);
+  const { warnings, create, writeMany } = openQueue(t);
   const files = await writeMany(OLD);
   const inodes = new Set(files.map(({ path }) => inodeOf(path)));
   assert.equal(inodes.size, MANY);
@@ -103,21 +97,21 @@ test('the file of a message that is gone has the next one', async (t) => {
 });
 
 test('a few messages leave no file behind', async (t) => {
-  const { write } = standInQueue(t);
+  const { write } = openQueue(t);
   const { path } = await write(OLD);
   assert.equal(statSync(path).nlink, 1);
   assert.deepEqual(readdirSync('journal').length, 1);
 });
 
 test('a message that is still in the queue keeps its file', async (t) => {
-  const { write, writeMany } = standInQueue(t);
+  const { write, writeMany } = openQueue(t);
   const files = await writeMany(OLD);
   for (let count = 0; count < MANY; count += 1) unlinkSync((await write(Buffer.from('new'))).path);
   for (const { path } of files) assert.deepEqual(readFileSync(path), OLD);
 });
 
 test('a message whose file has lost its second name keeps it', async (t) => {
-  const { journal, write, writeMany } = standInQueue(t);
+  const { journal, write, writeMany } = openQueue(t);
   const files = await writeMany(OLD);
   for (const path of spares()) unlinkSync(path);
   for (let count = 0; count < MANY; count += 1) await write(Buffer.from('new'));
@@ -127,7 +121,7 @@ test('a message whose file has lost its second name keeps it', async (t) => {
 });
 
 test('whoever has the file of a message open reads that message to its end', async (t) => {
-  const { write, writeMany } = standInQueue(t);
+  const { write, writeMany } = openQueue(t);
   const files = await writeMany(OLD);
   const readers = files.map(({ path }) => openSync(path, 'r'));
   for (const fd of readers) atEnd(t, () => closeSync(fd));
@@ -143,7 +137,7 @@ test('whoever has the file of a message open reads that message to its end', asy
 });
 
 test('a message that is not finished leaves its file to nobody', async (t) => {
-  const { create, writeMany } = standInQueue(t);
+  const { create, writeMany } = openQueue(t);
   for (const { path } of await writeMany(OLD)) unlinkSync(path);
   const before = spares().length;
   const file = await create();
@@ -155,14 +149,14 @@ test('a message that is not finished leaves its file to nobody', async (t) => {
 });
 
 test('when nobody writes, nothing is left of messages that are gone', async (t) => {
-  const { writeMany } = standInQueue(t);
+  const { writeMany } = openQueue(t);
   for (const { path } of await writeMany(OLD)) unlinkSync(path);
   assert.notDeepEqual(spares(), []);
   await eventually('no file', () => spares().length === 0);
 });
 
 test('at the end every message has only its name in the queue', async (t) => {
-  const { journal, writeMany } = standInQueue(t);
+  const { journal, writeMany } = openQueue(t);
   const files = await writeMany(OLD);
   unlinkSync(files[MANY - 1]?.path as string);
   await journal.close();
@@ -171,7 +165,7 @@ test('at the end every message has only its name in the queue', async (t) => {
 });
 
 test('where a file can have no second name, each message has a file of its own', async (t) => {
-  const { warnings, writeMany } = standInQueue(t);
+  const { warnings, writeMany } = openQueue(t);
   writeFileSync(SPARE_FOLDER, 'in the way');
   const files = await writeMany(OLD);
   for (const { path } of files) assert.equal(statSync(path).nlink, 1);
@@ -179,7 +173,7 @@ test('where a file can have no second name, each message has a file of its own',
 });
 
 test('what a killed process has left is tidied up, that of a live one is not', async (t) => {
-  standInQueue(t);
+  openQueue(t);
   for (const [family, message] of [
     ['1-1-1', 'A'],
     ['2-2-2', 'B'],
