@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { now } from '../../lib/clock/clock.ts';
 import type { WorkStep } from '../../lib/delivery/file-work.ts';
 import type { MailboxDelivery } from '../../lib/delivery/mailbox.ts';
+import type { Occasion } from '../../lib/delivery/maildir.ts';
 import { type PassTarget, parsePassTarget } from '../../lib/delivery/pass.ts';
 import { formatPrependedHeaders } from '../../lib/delivery/prepended-headers.ts';
 import type { Status } from '../../lib/dsn/status.ts';
@@ -146,10 +147,21 @@ export function maildirPlan(
   return {
     kind: 'file',
     format: 'maildir',
-    step: { identity, work: { kind: 'maildir', path, message, prepended, limitBytes } },
+    step: {
+      identity,
+      work: { kind: 'maildir', path, message, prepended, limitBytes, ...occasionOf(run, branch) },
+    },
     trouble: 'maildir delivery failed: ',
     success: 'delivered to maildir',
   };
+}
+
+/** A recipient that another agent handed over is marked by that agent, under an offset of its own. */
+function occasionOf(run: Run, { recipient }: Branch): { readonly occasion?: Occasion } {
+  if (recipient.offset <= 0) return {};
+  const count = run.maildirs;
+  run.maildirs += 1;
+  return { occasion: { arrival: run.request.times.arrival, recipient: recipient.offset, count } };
 }
 
 /** What all deliveries to files in mailbox format have in common. */

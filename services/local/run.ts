@@ -50,6 +50,8 @@ export class Run {
   readonly deliver: (run: Run, branch: Branch) => Promise<Progress>;
   /** What has been recorded, or left to another agent. None at the end: the mail went nowhere. */
   outcomes = 0;
+  /** How many deliveries to Maildirs were planned. */
+  maildirs = 0;
   /** How the mail came to where it went: one decision a line, for the debug log. */
   readonly trail: string[] = [];
 

@@ -14,18 +14,20 @@ import { startSmtpPeer } from '../support/smtp-peer.ts';
 const MESSAGES = Number(process.env.CAMPAIGN_MESSAGES ?? 5000);
 const SESSIONS = 10;
 const KILL_EVERY_MS = Number(process.env.CAMPAIGN_KILL_MS ?? 300);
-/** Nothing may stand still for so long while there is work: a service that was left alone would. */
-const STALL_MAX_MS = 60_000;
+/** Nothing may stand still for longer while there is work. */
+const STALL_MAX_MS = 5000;
 /** On a machine that takes long to start a daemon both are so many times that. */
-const KILL_RECOVERIES = 1;
-const STALL_RECOVERIES = 16;
-/** Who is killed may have so many deliveries that nobody has noted yet: destination_concurrency_limit. */
-const DUPLICATES_PER_KILL = 20;
+const KILL_RECOVERIES = 0.5;
+const STALL_RECOVERIES = 10;
+/** Who relays may die after the next one has taken the message, and before it is marked. */
+const DUPLICATES_PER_KILL = 0.3;
+/** A campaign may have bad luck, two in succession hardly: on average of so many the bound holds. */
+const CAMPAIGNS_MAX = 3;
 const ARRIVAL_LIMIT_MS = 120_000;
 /** A slow machine spends most of its time on starting processes: then fewer messages must do. */
 const OFFER_LIMIT_MS = 100_000;
 const ACCEPTED_MIN = MESSAGES / 10;
-const KILLS_MIN = 10;
+const KILLS_MIN = 30;
 
 const root = process.getuid?.() === 0;
 
@@ -45,33 +47,62 @@ test('no message that was accepted is lost while processes are killed', async (t
   });
   const local = root ? 'games' : '';
   const recoveryMs = await measureRecovery(mail);
-  const killer = startKiller(mail, Math.max(KILL_EVERY_MS, KILL_RECOVERIES * recoveryMs));
+  const stallMax = Math.max(STALL_MAX_MS, STALL_RECOVERIES * recoveryMs);
   const accepted = new Set<string>();
+  let kills = 0;
+  for (let round = 1; ; round += 1) {
+    const { acceptedAt, killed } = await campaign(mail, local, accepted, recoveryMs);
+    kills += killed;
+    const gaps = acceptedAt.slice(1).map((time, at) => time - (acceptedAt[at] ?? time));
+    const longest = Math.max(...gaps);
+    const relayed = () => peer.messages.map(({ content }) => content);
+    const duplicates = await countDuplicates(accepted, () => arrivedIds(mail, local, relayed()));
+    t.diagnostic(
+      `${accepted.size} accepted, ${kills} kills, ${duplicates} duplicates, recovery ${Math.round(recoveryMs)} ms, longest stall ${Math.round(longest)} ms`,
+    );
+    assert.ok(longest < stallMax, `nothing was accepted for ${Math.round(longest)} ms`);
+    if (duplicates <= kills * DUPLICATES_PER_KILL) return;
+    assert.ok(round < CAMPAIGNS_MAX, `${duplicates} duplicates after ${kills} kills`);
+  }
+});
+
+/** Sends messages while processes are killed, and adds to `accepted` what was answered with 250. */
+async function campaign(
+  mail: MailSystem,
+  local: string,
+  accepted: Set<string>,
+  recoveryMs: number,
+): Promise<{ acceptedAt: readonly number[]; killed: number }> {
+  const killer = startKiller(mail, Math.max(KILL_EVERY_MS, KILL_RECOVERIES * recoveryMs));
+  const before = accepted.size;
   const acceptedAt: number[] = [];
-  let next = 0;
   const deadline = monotonic() + OFFER_LIMIT_MS;
-  const isEnough = () => accepted.size >= ACCEPTED_MIN && killer.kills >= KILLS_MIN;
-  const isOver = () => accepted.size >= MESSAGES || monotonic() >= deadline;
+  const isEnough = () => acceptedAt.length >= ACCEPTED_MIN && killer.kills >= KILLS_MIN;
+  const isOver = () => acceptedAt.length >= MESSAGES || monotonic() >= deadline;
+  let offered = 0;
   const sender = async () => {
     while (!(isOver() && isEnough())) {
-      next += 1;
-      const id = `message-${next}`;
-      const to = local !== '' && next % 2 === 0 ? `${local}@lab.test` : 'friend@far.test';
+      offered += 1;
+      const id = `message-${before}-${offered}`;
+      const to = local !== '' && offered % 2 === 0 ? `${local}@lab.test` : 'friend@far.test';
       if (!(await trySend(mail.port, id, to))) continue;
       accepted.add(id);
       acceptedAt.push(monotonic());
     }
   };
-  await Promise.all(Array.from({ length: SESSIONS }, sender));
-  killer.stop();
-  const { kills } = killer;
+  try {
+    await Promise.all(Array.from({ length: SESSIONS }, sender));
+  } finally {
+    killer.stop();
+  }
+  return { acceptedAt, killed: killer.kills };
+}
 
-  const arrived = () =>
-    arrivedIds(
-      mail,
-      local,
-      peer.messages.map(({ content }) => content),
-    );
+/** Waits until all has arrived. @returns how much of it came more than once */
+async function countDuplicates(
+  accepted: ReadonlySet<string>,
+  arrived: () => ReadonlyMap<string, number>,
+): Promise<number> {
   const missing = () => {
     const found = arrived();
     return [...accepted].filter((id) => !found.has(id));
@@ -81,16 +112,9 @@ test('no message that was accepted is lost while processes are killed', async (t
     () => missing().length === 0,
     ARRIVAL_LIMIT_MS,
   ).catch(() => assert.fail(`lost: ${missing().slice(0, 5).join(', ')} of ${accepted.size}`));
-  const duplicates = [...arrived().values()].reduce((sum, count) => sum + count - 1, 0);
-  assert.ok(duplicates <= kills * DUPLICATES_PER_KILL, `${duplicates} duplicates`);
-  const gaps = acceptedAt.slice(1).map((time, at) => time - (acceptedAt[at] ?? time));
-  const longest = Math.max(...gaps);
-  t.diagnostic(
-    `${accepted.size} accepted, ${kills} kills, ${duplicates} duplicates, recovery ${Math.round(recoveryMs)} ms, longest stall ${Math.round(longest)} ms`,
-  );
-  const stallMax = Math.max(STALL_MAX_MS, STALL_RECOVERIES * recoveryMs);
-  assert.ok(longest < stallMax, `nothing was accepted for ${Math.round(longest)} ms`);
-});
+  const found = arrived();
+  return [...accepted].reduce((sum, id) => sum + (found.get(id) ?? 1) - 1, 0);
+}
 
 /** How long it takes, in ms, until a message is accepted again after all daemons were killed. */
 async function measureRecovery(mail: MailSystem): Promise<number> {

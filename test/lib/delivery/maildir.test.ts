@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
+  appendFileSync,
   chmodSync,
+  fstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -12,7 +17,11 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { deliverToMaildir, type MaildirDelivery } from '../../../lib/delivery/maildir.ts';
+import {
+  deliverToMaildir,
+  type MaildirDelivery,
+  type Occasion,
+} from '../../../lib/delivery/maildir.ts';
 import { withEffectiveUser } from '../../../lib/os/identity.ts';
 import { needsRoot, scratchDirectory } from '../os/scratch.ts';
 import { messageFile } from './message-file.ts';
@@ -53,6 +62,83 @@ test('many messages get many names', (t) => {
   const { path, delivery } = setUp(t);
   for (let count = 0; count < 50; count += 1) deliverToMaildir(delivery);
   assert.equal(readdirSync(join(path, 'new')).length, 50);
+});
+
+const OCCASION: Occasion = {
+  arrival: { seconds: 1_700_000_000, microseconds: 77 },
+  recipient: 512,
+  count: 0,
+};
+
+test('a delivery that is repeated finds what it has delivered', (t) => {
+  const { path, delivery } = setUp(t);
+  const first = { ...delivery, occasion: OCCASION };
+  assert.deepEqual(deliverToMaildir(first), { kind: 'delivered' });
+  const [name = ''] = readdirSync(join(path, 'new'));
+  const { dev, ino } = fstatSync(delivery.message.fd);
+  const inode = `V${dev.toString(16)}I${ino.toString(16)}`;
+  assert.equal(name, `1700000000.${inode}M77R512Q0.${hostname()}`);
+  assert.deepEqual(deliverToMaildir(first), { kind: 'delivered' });
+  assert.deepEqual(readdirSync(join(path, 'new')), [name]);
+  assert.equal(readFileSync(join(path, 'new', name), 'utf8'), STORED);
+  assert.deepEqual(readdirSync(join(path, 'tmp')), []);
+});
+
+for (const [what, change, before] of [
+  ['for another recipient', { occasion: { ...OCCASION, recipient: 600 } }],
+  ['a second time for the same recipient', { occasion: { ...OCCASION, count: 1 } }],
+  [
+    'that arrived at another time',
+    { occasion: { ...OCCASION, arrival: { seconds: 1_700_000_000, microseconds: 78 } } },
+  ],
+  ['of which nothing is known', { occasion: undefined }],
+  ['with other lines before it', { prepended: 'Return-Path: <bob>\n' }],
+  ['that the user has changed', {}, (file: string) => writeFileSync(file, STORED.toUpperCase())],
+  ['that a crash has cut', {}, (file: string) => writeFileSync(file, '')],
+  ['that has grown', {}, (file: string) => appendFileSync(file, 'x')],
+  [
+    'whose name is that of a link to the same text',
+    {},
+    (file: string) => {
+      renameSync(file, `${file}-moved`);
+      symlinkSync(`${file}-moved`, file);
+    },
+  ],
+  [
+    'whose name is that of a fifo',
+    {},
+    (file: string) => {
+      renameSync(file, `${file}-moved`);
+      execFileSync('mkfifo', [file]);
+    },
+  ],
+] as const) {
+  test(`a message ${what} is another one`, (t) => {
+    const { path, delivery } = setUp(t);
+    const first: MaildirDelivery = { ...delivery, occasion: OCCASION };
+    deliverToMaildir(first);
+    const [name = ''] = readdirSync(join(path, 'new'));
+    before?.(join(path, 'new', name));
+    const names = readdirSync(join(path, 'new'));
+    assert.deepEqual(deliverToMaildir({ ...first, ...change }), { kind: 'delivered' });
+    const [added = '', ...others] = readdirSync(join(path, 'new')).filter(
+      (each) => !names.includes(each),
+    );
+    assert.deepEqual(others, []);
+    const text = readFileSync(join(path, 'new', added), 'utf8');
+    assert.equal(text, STORED.replace('<ann>', 'prepended' in change ? '<bob>' : '<ann>'));
+    assert.deepEqual(readdirSync(join(path, 'tmp')), []);
+  });
+}
+
+test('a message that the user has taken away is delivered again', (t) => {
+  const { path, delivery } = setUp(t);
+  const first = { ...delivery, occasion: OCCASION };
+  deliverToMaildir(first);
+  const [name = ''] = readdirSync(join(path, 'new'));
+  rmSync(join(path, 'new', name));
+  deliverToMaildir(first);
+  assert.deepEqual(readdirSync(join(path, 'new')), [name]);
 });
 
 /** A Maildir that can't be used: the failure tells which name the message would have had in it. */

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { lookupUser } from '../../../lib/os/identity.ts';
@@ -98,6 +106,25 @@ test('aliases lead to users, commands and files, and failures are told', {
   const forwarded =
     /Return-Path: <owner-list@mx\.lab\.test>\n.*\n.*\n.*\n.*\nDelivered-To: list@lab\.test/;
   await eventually('the copy with another sender', () => forwarded.test(mailbox(OTHER)));
+});
+
+test('an attempt that has to be repeated leaves one copy in a Maildir', {
+  skip: needsRoot,
+}, async (t) => {
+  const { mail, spool } = await start(t, { main: { minimal_backoff_time: '1s' } });
+  const maildir = join(spool, 'team');
+  const aliases = join(mail.config, 'aliases');
+  writeFileSync(aliases, `team ${maildir}/, ${maildir}/./, "|exit 75"\n`);
+  mail.run('postfix', ['reload']);
+  send(mail, 'team@lab.test');
+  await mail.waitForLog(/status=deferred \(temporary failure/);
+  writeFileSync(aliases, `team ${maildir}/, ${maildir}/./, "|exit 0"\n`);
+  await eventually('the message to leave', () => {
+    mail.run('postqueue', ['-f']);
+    return /status=sent \(delivered to command/.test(mail.log());
+  });
+  assert.equal(mail.log().match(/status=sent \(delivered to maildir\)/g)?.length, 4);
+  assert.deepEqual(readdirSync(join(maildir, 'new')).length, 2);
 });
 
 test('the delivery after newaliases uses the new alias', { skip: needsRoot }, async (t) => {
