@@ -20,6 +20,12 @@ import { type MailSystem, startMailSystem } from '../support/mail-system.ts';
 import { startSmtpPeer } from '../support/smtp-peer.ts';
 import { processesOf, waitUntilGone } from './processes.ts';
 
+const SESSIONS = 20;
+/** So many are delivered first: their files are free for others. */
+const BUSY = 400;
+/** How many each session sends when they are no longer delivered. */
+const LATE = 8;
+
 const skip = process.getuid?.() === 0 ? false : 'a mail system with a postfix user needs root';
 
 /** All processes end at once, and the machine starts anew. */
@@ -34,7 +40,9 @@ async function cutPower(mail: MailSystem): Promise<void> {
 /** To whoever reads the journal now, the machine has started anew since it was written. */
 function startAnew(mail: MailSystem): void {
   const folder = join(mail.queue, 'journal');
-  for (const name of readdirSync(folder)) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const { name } = entry;
     const entries = [...parseEntries(readFileSync(join(folder, name)))];
     const older = entries.map((entry) =>
       entry.kind === 'start' ? { ...entry, boot: 'the start before' } : entry,
@@ -82,6 +90,66 @@ test('mail that was answered for arrives, though the disk had none of it', { ski
   const own = () => readdirSync(join(mail.queue, 'journal')).length;
   await eventually('nothing of the processes before', () => own() === 0);
 });
+
+test('mail in queue files that are in their second use is as safe', { skip }, async (t) => {
+  let accepting = true;
+  const peer = await startSmtpPeer(t, {
+    RCPT: () => (accepting ? '250 Ok' : '450 4.7.1 come back later'),
+  });
+  const mail = await startMailSystem(t, { main: { relayhost: `[127.0.0.1]:${peer.port}` } });
+  const accepted: string[] = [];
+  const bodyOf = (subject: string) => `this is ${subject}\r\n`.repeat(200);
+  const sendOne = async () => {
+    const subject = `message-${accepted.length}`;
+    accepted.push(subject);
+    const message = { from: 'ann@lab.test', to: ['bob@far.test'], subject };
+    await mail.send({ ...message, body: bodyOf(subject) });
+  };
+  const session = async () => {
+    while (peer.messages.length < BUSY) await sendOne();
+    accepting = false;
+    for (let count = 0; count < LATE; count += 1) await sendOne();
+  };
+  await Promise.all(Array.from({ length: SESSIONS }, session));
+  await cutPower(mail);
+  const files = waiting(mail);
+  const used = files.filter((file) => isSecondUse(file));
+  assert.ok(used.length >= LATE, `${used.length} of ${files.length} files in their second use`);
+  const other = readFileSync(used[0] as string);
+  used.forEach((file, index) => {
+    // Whole, cut somewhere, with another message's text, not there.
+    if (index % 4 === 1) truncateSync(file, Math.floor(statSync(file).size / (1 + (index % 5))));
+    if (index % 4 === 2) writeFileSync(file, other);
+    if (index % 4 === 3) unlinkSync(file);
+  });
+  accepting = true;
+  mail.start();
+  mail.run('postqueue', ['-f']);
+  await mail.waitUntilEmpty();
+  const arrived = new Map(
+    peer.messages.map(({ content }) => [/^Subject: (.*)\r$/m.exec(content)?.[1], content]),
+  );
+  assert.deepEqual([...arrived.keys()].sort(), accepted.sort());
+  for (const [subject = '', content] of arrived) {
+    assert.ok(content.endsWith(`\r\n\r\n${bodyOf(subject)}\r\n`), `${subject}: ${content}`);
+  }
+});
+
+/** The queue files of all messages that wait. */
+function waiting(mail: MailSystem): string[] {
+  const inQueue = (queue: string) =>
+    mail
+      .ids(queue)
+      .map((id) => (queue === 'deferred' ? `${id[0]}/${id}` : id))
+      .map((name) => join(mail.queue, queue, name));
+  return ['incoming', 'active', 'deferred'].flatMap(inQueue);
+}
+
+/** A file that was made some time before the message in it was written. */
+function isSecondUse(file: string): boolean {
+  const { birthtimeMs, mtimeMs } = statSync(file);
+  return mtimeMs - birthtimeMs > 20;
+}
 
 test('what was delivered just before a stop stays delivered when the machine starts anew', {
   skip,
