@@ -162,14 +162,30 @@ export class LightSocket extends EventEmitter {
 
   /** The connection as one of Node's; this object has nothing to do with it any more. */
   takeOver(): Socket {
-    if (this.#awaited !== 0) epoll().remove(this.#fd);
-    this.#awaited = 0;
     const unsent = this.#unsent;
-    this.#release();
+    this.#detach();
     const options = { fd: this.#fd, readable: true, writable: true, allowHalfOpen: true };
     const socket = new Socket(options);
     for (const bytes of unsent) socket.write(bytes);
     return socket;
+  }
+
+  /**
+   * The bare connection; this object has nothing to do with it any more.
+   *
+   * @returns `undefined` when it is closed, or when the client is slow to take what was written
+   */
+  takeDescriptor(): number | undefined {
+    if (this.destroyed || this.#unsentBytes > 0) return undefined;
+    this.#detach();
+    return this.#fd;
+  }
+
+  #detach(): void {
+    if (this.#awaited !== 0) epoll().remove(this.#fd);
+    this.#awaited = 0;
+    this.#release();
+    this.removeAllListeners();
   }
 
   #release(): void {

@@ -12,7 +12,7 @@ import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import { after, monotonic, type Timer } from '../../lib/clock/clock.ts';
 import { type Destination, LightSocket } from '../../lib/net/light-socket.ts';
 import { withoutStackTraces } from '../../lib/os/error.ts';
-import { beginTls, untilSecure } from '../../lib/tls/accept.ts';
+import { beginTls, beginTlsOn, untilSecure } from '../../lib/tls/accept.ts';
 import { type ClientHello, parseClientHello } from '../../lib/tls/client-hello.ts';
 import { readClientHello } from '../../lib/tls/hello-reader.ts';
 import type { SecureContext, TLSSocket } from '../../lib/tls/server-context.ts';
@@ -278,11 +278,10 @@ class SmtpdConnection extends SMTPConnection implements Connection {
     return hello;
   }
 
-  /** TLS needs one of Node's own sockets. */
+  /** One of Node's own sockets, with what was written before. */
   #takeOver(): Socket {
     const light = this._lightSocket;
     if (light === undefined || light.destroyed) return this._socket;
-    light.removeAllListeners();
     this._socket = light.takeOver();
     return this._socket;
   }
@@ -290,16 +289,30 @@ class SmtpdConnection extends SMTPConnection implements Connection {
   /** From here on nothing reaches us that was plain text: what has come of it is dropped. */
   async #upgrade(context: SecureContext, asksForCertificate: boolean): Promise<TLSSocket> {
     this.#input.takeAll();
-    const plain = this.#takeOver();
-    // The one on top of it speaks for both.
-    for (const event of ['close', 'error']) plain.removeAllListeners(event);
-    const secured = beginTls(plain, context, asksForCertificate);
+    const secured = this.#beginTls(context, asksForCertificate);
     this._socket = secured;
     this.#own(secured);
     await untilSecure(secured);
     this.#isSecured = true;
     this.#readFrom(secured);
     return secured;
+  }
+
+  #beginTls(context: SecureContext, asksForCertificate: boolean): TLSSocket {
+    const fd = this._lightSocket?.takeDescriptor();
+    if (fd !== undefined) {
+      try {
+        return beginTlsOn(fd, context, asksForCertificate);
+      } catch (error) {
+        // Nothing is left that would tell of the end.
+        process.nextTick(() => this.#close());
+        throw error;
+      }
+    }
+    const plain = this.#takeOver();
+    // The one on top of it speaks for both.
+    for (const event of ['close', 'error']) plain.removeAllListeners(event);
+    return beginTls(plain, context, asksForCertificate);
   }
 
   /** As `pipe` does, without all that it does for streams. */

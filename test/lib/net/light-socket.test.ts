@@ -216,6 +216,29 @@ test('it becomes one of Nodes sockets, with all that was on the way', async (t) 
   assert.deepEqual([socket.destroyed, closed()], [true, 0]);
 });
 
+test('it gives its connection away when all it wrote is gone', async (t) => {
+  const { client, socket, closed } = await makePair(t);
+  client.pause();
+  let sent = 0;
+  for (let more = true; more; sent += 20_000) more = socket.write('x'.repeat(20_000));
+  assert.equal(socket.takeDescriptor(), undefined);
+  const drained = once(socket, 'drain');
+  const all = readAll(client);
+  await drained;
+  client.write('for another');
+  await socket.untilReadable();
+  const fd = socket.takeDescriptor() ?? -1;
+  assert.deepEqual([socket.destroyed, socket.takeDescriptor()], [true, undefined]);
+  const owner = new LightSocket(fd, endpointOf(fd));
+  const intake = new Intake();
+  owner.pipe(intake);
+  owner.end();
+  assert.equal((await all).length, sent);
+  await has('what was for another', () => intake.text === 'for another');
+  assert.equal(closed(), 0);
+  owner.destroy();
+});
+
 test('many at once, each with its own words', async (t) => {
   const pairs = await Promise.all(Array.from({ length: 100 }, () => makePair(t)));
   const intakes = pairs.map(({ socket }) => {

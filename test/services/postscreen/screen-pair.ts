@@ -224,5 +224,5 @@ export async function play(
   } finally {
     await dialogue.close();
   }
-  return dialogue.rest === '' ? dialogue.replies : [...dialogue.replies, dialogue.rest];
+  return dialogue.heard;
 }

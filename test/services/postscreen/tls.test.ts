@@ -8,6 +8,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { formatAttributes } from '../../../lib/ipc/attributes.ts';
 import { type CertificateMaker, joinFiles, makeCertificates } from '../../support/certificates.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { makeClientHello } from '../../support/client-hello.ts';
 import { whyNoPostfix } from '../../support/real-postfix.ts';
 import { type Secure, send } from '../smtpd/dialogue.ts';
 import type { Parameters, ScreenStep } from './screen-pair.ts';
@@ -47,7 +48,8 @@ const SLOW = ['is_stuck', 'is_mute'];
 
 const AGAIN = ['STARTTLS', FROM, TO, ...END];
 
-function settings(maker: CertificateMaker): Readonly<Record<string, Setting>> {
+function settings(maker: CertificateMaker, hello: Buffer): Readonly<Record<string, Setting>> {
+  const greeting = send(hello.toString('latin1'), 0);
   const known = maker.make('known', '/CN=known.client.test/O=Known', { key: 'rsa:2048' });
   const alone = maker.make('alone', '/CN=alone.client.test', { isSelfSigned: true });
   const other = maker.make('other', '/CN=sni.lab.test');
@@ -89,7 +91,16 @@ function settings(maker: CertificateMaker): Readonly<Record<string, Setting>> {
         ],
         'plain text goes on': [GREETING, EHLO, 'STARTTLS', send('EHLO again\r\n', 0), 'await end'],
         'no more is said': [GREETING, EHLO, 'STARTTLS', 'half-close', 'await end'],
+        'no more is said in mid-handshake': [
+          GREETING,
+          EHLO,
+          'STARTTLS',
+          greeting,
+          'half-close',
+          'await end',
+        ],
         'gone at once': [GREETING, EHLO, 'STARTTLS'],
+        'gone in mid-handshake': [GREETING, EHLO, 'STARTTLS', greeting],
         'gone after the handshake': [GREETING, ...starttls()],
         'gone after EHLO': [GREETING, ...starttls(), EHLO],
         'gone after RCPT': [GREETING, ...starttls(), EHLO, FROM, TO],
@@ -252,7 +263,7 @@ test('postscreen and tlsproxy', { skip: whyNoPostfix(), concurrency: 20 }, async
     smtpd_tls_cert_file: certificate,
     smtpd_tls_key_file: key,
   };
-  const all = settings(maker);
+  const all = settings(maker, await makeClientHello());
   const pairs = await startScreens(t, all, { main });
   for (const [name, script] of Object.entries(SERVICES)) {
     await startService(t, join(pairs['may']?.mail.queue ?? '', 'private', name), script);

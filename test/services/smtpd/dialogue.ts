@@ -84,6 +84,12 @@ export class Dialogue {
     return this.#unparsed;
   }
 
+  /** All replies, and what came besides; of a handshake no two are the same. */
+  get heard(): string[] {
+    const rest = this.rest.startsWith('\x16\x03') ? 'TLS' : this.rest;
+    return rest === '' ? this.replies : [...this.replies, rest];
+  }
+
   /** Waits until so many replies have come in all, or the server has closed. */
   expect(count: number): Promise<void> {
     const last = this.replies.at(-1);
@@ -175,5 +181,5 @@ export async function converse(
   } finally {
     await dialogue.close();
   }
-  return dialogue.rest === '' ? dialogue.replies : [...dialogue.replies, dialogue.rest];
+  return dialogue.heard;
 }

@@ -23,7 +23,9 @@ const wrapped = (options: ConnectionOptions, ...steps: readonly Step[]) => ({
   steps: [tls(options, 1), ...steps],
 });
 
-export function tlsSettings(maker: CertificateMaker): Settings {
+/** @param hello the first words of a client that means to speak TLS */
+export function tlsSettings(maker: CertificateMaker, hello: Buffer): Settings {
+  const greeting = send(hello.toString('latin1'), 0);
   const rsa = maker.make('rsa', '/CN=mx.lab.test', { key: 'rsa:2048' });
   const ec = maker.make('ec', '/CN=mx.lab.test');
   const sni = maker.make('sni', '/CN=sni.lab.test', { key: 'secp384r1' });
@@ -111,6 +113,14 @@ export function tlsSettings(maker: CertificateMaker): Settings {
         ],
         'another group': [...starttls({ ecdhCurve: 'P-521' }), 'QUIT'],
         'the client says nothing more': [HELLO, 'STARTTLS', 'half-close', 'await end'],
+        'the client begins TLS, and says nothing more': [
+          HELLO,
+          'STARTTLS',
+          greeting,
+          'half-close',
+          'await end',
+        ],
+        'the client begins TLS, and leaves': [HELLO, 'STARTTLS', greeting],
         'the client goes on in plain text': [
           HELLO,
           'STARTTLS',
@@ -220,6 +230,8 @@ export function tlsSettings(maker: CertificateMaker): Settings {
       sessions: {
         mail: wrapped({}, HELLO, 'STARTTLS', MAIL, RCPT, 'QUIT'),
         'plain text': { early: true, steps: [send('EHLO x\r\n', 0), 'await end'] },
+        'half a handshake': { early: true, steps: [greeting, 'half-close', 'await end'] },
+        'gone in mid-handshake': { early: true, steps: [greeting] },
       },
     },
     'TLS from the beginning, without a certificate': {

@@ -13,6 +13,7 @@ import { IpcConnection } from '../../../lib/ipc/connection.ts';
 import { int, str } from '../../../lib/ipc/fields.ts';
 import { descriptorOf } from '../../../lib/os/descriptors.ts';
 import { makeCertificates } from '../../support/certificates.ts';
+import { makeClientHello } from '../../support/client-hello.ts';
 import { eventually } from '../../support/condition.ts';
 import { type MailSystem, startMailSystem } from '../../support/mail-system.ts';
 import { memoryOf, processesOf } from '../../system/processes.ts';
@@ -156,7 +157,7 @@ const ENDINGS: Readonly<Record<string, (mail: MailSystem, label: string) => Prom
   },
   async 'the client stops in the middle of the handshake'(mail, label) {
     const { client, plain } = await bridge(mail, label, 1);
-    client.write(await firstWords());
+    client.write(await makeClientHello());
     await once(client, 'data');
     assert.equal(await textOf(plain), '');
     client.destroy();
@@ -182,20 +183,6 @@ const ENDINGS: Readonly<Record<string, (mail: MailSystem, label: string) => Prom
     await mail.waitForLog(/warning: .*unexpected attribute protocol from tlsproxy socket/);
   },
 };
-
-/** The ClientHello of somebody else. */
-async function firstWords(): Promise<Buffer> {
-  const server = createServer().listen(0, '127.0.0.1');
-  const accepted = once(server, 'connection') as Promise<[Socket]>;
-  await once(server, 'listening');
-  const client = secure({ port: (server.address() as { port: number }).port });
-  client.on('error', () => {});
-  const [peer] = await accepted;
-  const [words] = (await once(peer, 'data')) as [Buffer];
-  peer.destroy();
-  server.close();
-  return words;
-}
 
 /** What a request with such flags is answered. */
 async function statusFor(mail: MailSystem, endpoint: string, flags: number): Promise<number> {
