@@ -70,7 +70,9 @@ export function beginTls(
   secureContext: SecureContext,
   requestCert: boolean,
 ): TLSSocket {
-  const secured = new TLSSocket(socket, { ...OPEN_TO_ALL, secureContext, requestCert });
+  // Who shows no good certificate is a matter of the log: to everybody else TLS is open, too.
+  const options = { isServer: true, secureContext, requestCert, rejectUnauthorized: false };
+  const secured = new TLSSocket(socket, options);
   if (requestCert) secured.once('secure', () => judge(secured));
   return secured;
 }
@@ -87,7 +89,13 @@ export function beginTlsOn(
   secureContext: SecureContext,
   requestCert: boolean,
 ): TLSSocket {
-  const options = { ...OPEN_TO_ALL, allowHalfOpen: true, secureContext, requestCert };
+  const options = {
+    isServer: true,
+    secureContext,
+    requestCert,
+    rejectUnauthorized: false,
+    allowHalfOpen: true,
+  };
   try {
     const secured = new TLSSocket(undefined as unknown as Socket, options);
     connect(secured, fd);
@@ -116,9 +124,6 @@ interface Unconnected {
   readonly _handle: { readonly _parent: { open(fd: number): number } };
 }
 
-/** Who shows no good certificate is a matter of the log: to everybody else TLS is open, too. */
-const OPEN_TO_ALL = { isServer: true, rejectUnauthorized: false } as const;
-
 /** Waits for the end of the handshake. Whatever goes wrong with the connection later on closes it. */
 export function untilSecure(secured: TLSSocket): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -129,7 +134,9 @@ export function untilSecure(secured: TLSSocket): Promise<void> {
     });
     secured.on('error', reject);
     // Node does not mind a client that says no more in the middle of it.
-    for (const event of ['end', 'close']) secured.once(event, () => reject(LOST));
+    const lose = () => reject(LOST);
+    secured.once('end', lose);
+    secured.once('close', lose);
     secured.once('secure', resolve);
   });
 }
