@@ -1,14 +1,14 @@
 /**
  * TLS handshakes per second, full and resumed: our smtpd and real Postfix's, in one run.
  *
- *   node build/bench/tls-handshakes.cjs               5 seconds each, with four clients
- *   node build/bench/tls-handshakes.cjs seconds=10 clients=2
+ *   node build/bench/tls-handshakes.cjs               3 rounds of 5 seconds each, with four clients
+ *   node build/bench/tls-handshakes.cjs rounds=1 seconds=10 clients=2
  *   node build/bench/tls-handshakes.cjs resumed        only rows of that name
  *   node build/bench/tls-handshakes.cjs together=1     all share all processors
  *
  * The clients are `openssl s_time`: they connect to smtps, shake hands and leave. The mail system has one
- * processor, the clients another. Each row also says what a handshake cost all processes of the mail
- * system. Run as root.
+ * processor, the clients another. The systems take turns, and the median round of each counts. Each row
+ * also says what a handshake cost all processes of the mail system. Run as root.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -49,6 +49,7 @@ async function main(): Promise<void> {
     clients: option('clients', 4),
     separate: canSeparate() && option('together', 0) === 0,
   };
+  const rounds = option('rounds', 3);
   const wanted = words.filter((word) => !word.includes('='));
   const chosen = ROWS.filter(
     ({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)),
@@ -57,8 +58,10 @@ async function main(): Promise<void> {
   for (const key of ['rsa', 'ec'] as const) {
     const rows = chosen.filter((row) => row.key === key);
     if (rows.length === 0) continue;
-    const found = new Map<Kind, Rate[]>();
-    for (const kind of kinds) found.set(kind, await measure(kind, key, rows, amount));
+    const found = new Map<Kind, Rate[][]>(kinds.map((kind) => [kind, []]));
+    for (let round = 0; round < rounds; round += 1) {
+      for (const kind of kinds) found.get(kind)?.push(await measure(kind, key, rows, amount));
+    }
     for (const [at, row] of rows.entries()) print(row, kinds, found, at);
   }
 }
@@ -154,10 +157,10 @@ function total(master: number): number {
 function print(
   { name }: Row,
   kinds: readonly Kind[],
-  found: ReadonlyMap<Kind, Rate[]>,
+  found: ReadonlyMap<Kind, readonly Rate[][]>,
   at: number,
 ): void {
-  const rates = kinds.map((kind) => found.get(kind)?.[at] ?? { perSecond: 0, microseconds: 0 });
+  const rates = kinds.map((kind) => medianOf((found.get(kind) ?? []).map((rows) => rows[at])));
   const shown = kinds.map(
     (kind, index) =>
       `${kind} ${rates[index]?.perSecond.toFixed(0).padStart(5)}/s ${rates[index]?.microseconds.toFixed(0).padStart(5)} us`,
@@ -166,6 +169,18 @@ function print(
   const ratio =
     theirs === undefined ? '' : `  ratio ${((ours?.perSecond ?? 0) / theirs.perSecond).toFixed(2)}`;
   process.stdout.write(`${name.padEnd(24)} ${shown.join('  ')}${ratio}\n`);
+}
+
+/** Of each number for itself. */
+function medianOf(rates: readonly (Rate | undefined)[]): Rate {
+  const middle = (number: (rate: Rate) => number) => {
+    const sorted = rates.map((rate) => (rate === undefined ? 0 : number(rate)));
+    return sorted.sort((a, b) => a - b)[sorted.length >> 1] ?? 0;
+  };
+  return {
+    perSecond: middle(({ perSecond }) => perSecond),
+    microseconds: middle(({ microseconds }) => microseconds),
+  };
 }
 
 main().catch((error: unknown) => {
